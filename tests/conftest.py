@@ -1,0 +1,35 @@
+"""Fixtures shared by all lanes: one Spark session, and the folder of real radiographs where it is at hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """One embedded `local[2]` session for the whole run."""
+    from radspark.frames.session import get_session
+
+    session = get_session(master="local[2]", app_name="radspark-tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real radiographs, weights and predictions; the test skips where it is missing."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("RADSPARK_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip("no real radiographs at hand: set RADSPARK_DATA to their folder")
+    return folder
