@@ -103,6 +103,10 @@ class ModelSettings:
         require(16 <= self.input_size <= 4096, f"model.input_size must be between 16 and 4096, got {self.input_size}.")
         require(0.0 <= self.dropout < 1.0, f"model.dropout must be at least 0 and below 1, got {self.dropout}.")
 
+    def without_weights(self) -> ModelSettings:
+        """The same network, to be filled with weights that are at hand."""
+        return dataclasses.replace(self, weights="none")
+
 
 @dataclass(frozen=True)
 class OptimizerSettings:
@@ -264,14 +268,21 @@ class Recipe:
     training: TrainingSettings = TrainingSettings()
 
     def __post_init__(self) -> None:
-        require(
-            self.model.input_size <= self.preparation.size,
-            f"model.input_size must be at most preparation.size ({self.preparation.size}), "
-            f"got {self.model.input_size}.",
-        )
         require(bool(self.schedule), "schedule must have at least one phase, got none; use a constant one.")
         open_ended = [phase for phase in self.schedule[:-1] if phase.epochs is None]
         require(not open_ended, "only the last phase of a schedule may leave `epochs` open; give the others a length.")
+
+    def with_image_size(self, size: int) -> Recipe:
+        """The same recipe for images that were prepared at another size.
+
+        Raises:
+            ValueError: the network's input does not fit into them.
+        """
+        require(
+            self.model.input_size <= size,
+            f"model.input_size must be at most the side of the prepared images ({size}), got {self.model.input_size}.",
+        )
+        return dataclasses.replace(self, preparation=dataclasses.replace(self.preparation, size=size))
 
 
 def to_dict(settings: Any) -> dict[str, Any]:

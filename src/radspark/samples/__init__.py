@@ -1,0 +1,1 @@
+"""Samples: prepared radiographs joined with their labels and patient profile."""

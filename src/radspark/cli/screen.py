@@ -1,0 +1,113 @@
+"""What people see: tables of figures, and the live line of a training run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from radspark.engine.history import EpochRecord, RoundRecord
+from radspark.engine.observer import Observer, RunPlan
+from radspark.metrics import Evaluation
+from radspark.training.round import StepRecord
+
+console = Console(highlight=False)
+
+
+def evaluation_table(evaluation: Evaluation, *, title: str) -> Table:
+    """AUROC and average precision per finding, and their means."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column("finding")
+    for heading in ("AUROC", "average precision", "positives", "negatives"):
+        table.add_column(heading, justify="right")
+    for name, finding in evaluation.findings.items():
+        table.add_row(
+            name,
+            figure(finding.auroc),
+            figure(finding.average_precision),
+            f"{finding.positives:,}",
+            f"{finding.negatives:,}",
+        )
+    table.add_section()
+    table.add_row("mean", figure(evaluation.mean_auroc), figure(evaluation.mean_average_precision), style="bold")
+    return table
+
+
+def figure(value: float | None) -> str:
+    """Three decimals, or a dash where undefined."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+class TrainingScreen(Observer):
+    """A live line while a round runs, and a line that stays for each epoch."""
+
+    def __init__(self) -> None:
+        self._plan: RunPlan | None = None
+        self._first: tuple[int, float] | None = None
+        self._last: StepRecord | None = None
+        self._lock = threading.Lock()
+        self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._line)
+
+    def __enter__(self) -> TrainingScreen:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def run_started(self, plan: RunPlan) -> None:
+        """Say what is about to be done."""
+        self._plan = plan
+        resumed = f", resumed after step {plan.first_step}" if plan.first_step else ""
+        console.print(
+            f"training on {plan.num_samples:,} images ({plan.num_validation:,} for validation), "
+            f"{plan.epochs} epochs of {plan.steps_per_epoch} steps, {plan.num_workers} workers{resumed}"
+        )
+
+    def step_done(self, step: StepRecord) -> None:
+        """Advance the live line."""
+        with self._lock:
+            if self._first is None:
+                self._first = (step.step, time.monotonic())
+            self._last = step
+
+    def round_failed(self, reason: str, *, failures: int) -> None:
+        """Say that work is repeated."""
+        console.print(f"a worker was lost ({reason}); running the round again (attempt {failures + 1})", style="yellow")
+
+    def round_ended(self, record: RoundRecord, steps: Sequence[StepRecord]) -> None:
+        """A pause between rounds is not counted in the time left."""
+        with self._lock:
+            self._first = None
+
+    def epoch_ended(self, record: EpochRecord) -> None:
+        """One line that stays."""
+        validation = record.validation or {}
+        console.print(
+            f"epoch {record.epoch:>3}  loss {record.train_loss:.4f}  "
+            f"validation loss {figure(validation.get('loss'))}  mean AUROC {figure(validation.get('mean_auroc'))}  "
+            f"{record.images_per_second:.1f} images/s  learning rate {record.learning_rate:.2e}"
+        )
+
+    def _line(self) -> Text:
+        with self._lock:
+            plan, step, first = self._plan, self._last, self._first
+        if plan is None:
+            return Text("reading and decoding images ...", style="dim")
+        if step is None or first is None:
+            return Text("starting workers ...", style="dim")
+        total = plan.epochs * plan.steps_per_epoch
+        pace = (time.monotonic() - first[1]) / max(1, step.step - first[0])
+        left = timedelta(seconds=round(pace * (total - step.step))) if step.step > first[0] else "?"
+        return Text(
+            f"epoch {(step.step - 1) // plan.steps_per_epoch + 1}/{plan.epochs}  step {step.step}/{total}  "
+            f"loss {step.loss:.4f}  {step.num_samples / max(step.seconds, 1e-9):.1f} images/s  "
+            f"learning rate {step.learning_rate:.2e}  {left} left",
+            style="dim",
+        )

@@ -1,0 +1,44 @@
+"""Column expressions that label tables share: stems, ages, sexes, views. Which column they stand in is a reader's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as sf
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+MAX_AGE_YEARS = 120
+"""Above this an age is a slip of the pen: the first NIH table has patients of 411 years."""
+
+_PER_YEAR = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 365.25 / 7, "D": 365.25}
+
+
+def stem(path: Column) -> Column:
+    """File name without folders and without its last extension: `a/b/00000013_005.png` is `00000013_005`."""
+    return blank_to_null(sf.regexp_replace(sf.trim(path), r"^.*/|\.[^./]*$", ""))
+
+
+def years(age: Column) -> Column:
+    """Age in years from `58`, `058Y`, `006M`, `002W` or `012D` (DICOM PS3.5 6.2, AS).
+
+    Null for all else, and above `MAX_AGE_YEARS`.
+    """
+    text = sf.upper(sf.trim(age))
+    number = sf.regexp_extract(text, r"^(\d+(?:\.\d+)?)[YMWD]?$", 1).try_cast("double")
+    unit = sf.regexp_extract(text, r"([YMWD]?)$", 1)
+    per_year = sf.create_map(*(sf.lit(item) for pair in _PER_YEAR.items() for item in pair))
+    value = number / per_year[unit]
+    return sf.when(value <= MAX_AGE_YEARS, value)
+
+
+def sex(text: Column) -> Column:
+    """`M` or `F` from `M`, `F`, `Male`, `female`; null for all else."""
+    word = sf.upper(sf.trim(text))
+    return sf.when(word.isin("M", "MALE"), "M").when(word.isin("F", "FEMALE"), "F")
+
+
+def blank_to_null(text: Column) -> Column:
+    """Text without spaces around it; null where nothing is left."""
+    return sf.nullif(sf.trim(text), sf.lit(""))

@@ -1,0 +1,192 @@
+"""Reads the tables of NIH ChestX-ray14 as published: labels, official lists and boxes. Images are found elsewhere.
+
+112,120 frontal radiographs of 30,805 patients, 14 findings mined from reports (Wang et al. 2017). Both releases of the
+label table are read: the first, of 2017, writes ages as `058Y`; the one of 2020 as `58`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as sf
+
+from radspark.datasets.columns import blank_to_null, sex, stem, years
+from radspark.datasets.schema import check_rows, to_label_table
+from radspark.datasets.splits import SplitShares, check_no_leak, get_split_policy
+from radspark.datasets.tables import Folder, find_table, list_tables, read_csv, read_list, require_columns
+from radspark.errors import LabelTableError, SplitError
+from radspark.labels import NIH_FINDINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+logger = logging.getLogger(__name__)
+
+TITLE = "NIH ChestX-ray14"
+LABEL_TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+"""Names of the label table, the best first."""
+BOX_TABLE = "BBox_List_2017.csv"
+OFFICIAL_LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
+BOX_FRAME_PIXELS = 1024
+"""Side of the frame that boxes are given in: the released PNGs'."""
+
+_NO_FINDING = "No Finding"
+_BOX_FINDINGS = {"Infiltrate": "Infiltration"}
+"""What the boxes' table calls by another name."""
+
+
+def read_nih(
+    spark: SparkSession,
+    data_dir: Folder,
+    *,
+    split_policy: str = "official",
+    validation_share: float = 0.1,
+    test_share: float = 0.2,
+    seed: int = 0,
+    allow_leak: bool = False,
+) -> DataFrame:
+    """The label table of ChestX-ray14 in the schema of all label tables, lazily, checked beforehand.
+
+    `image_id` is the stem of `Image Index`; `study_id` is null, as the table does not say it; a row without a finding
+    text has unknown labels; images in neither official list have a null split under the policy `official`.
+
+    Args:
+        data_dir: folder of the published tables, on any file system that Spark reads.
+        split_policy: a name of `SPLIT_POLICIES`.
+        validation_share: share of patients that validate; of those of `train_val_list.txt` under `official`.
+        test_share: share of patients that test; without effect under `official`.
+        allow_leak: leave a patient in two splits to `find_leak`.
+
+    Raises:
+        LabelTableError: no table, another data set's, a missing column, rows without image or patient, repeated
+            images, or an unknown finding.
+        SplitError: an official list is missing or names no image of the table, the two lists share images, or a
+            patient stands in both.
+    """
+    policy = get_split_policy(split_policy)
+    shares = SplitShares(validation=validation_share, test=0.0 if policy.needs_official else test_share)
+    files = list_tables(spark, data_dir)
+    name = find_table(spark, data_dir, LABEL_TABLES, title=TITLE, found=files)
+    table = _read_rows(spark, data_dir, name)
+    check_rows(table, file=name)
+    _check_findings(table, NIH_FINDINGS.names, file=name)
+    if policy.needs_official:
+        table = _with_official_split(spark, table, data_dir, found=files, table_name=name)
+    labeled = to_label_table(policy.assign(table.withColumn("labels", _labels(sf.col("findings"))), shares, seed))
+    if not (policy.leaks_patients or allow_leak):
+        check_no_leak(labeled)
+    return labeled
+
+
+def read_nih_boxes(spark: SparkSession, data_dir: Folder) -> DataFrame:
+    """The 984 boxes that radiologists drew: `image_id, finding, x, y, width, height`.
+
+    `x` and `y` are the upper left corner, in pixels of a frame of `BOX_FRAME_PIXELS` squared.
+
+    Raises:
+        LabelTableError: no table of boxes, a missing column, or an unknown finding.
+    """
+    title = f"the boxes of {TITLE}"
+    name = find_table(spark, data_dir, (BOX_TABLE,), title=title, found=list_tables(spark, data_dir))
+    table = read_csv(spark, data_dir, name)
+    require_columns(table, ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]"), file=name, title=title)
+    numbers = {"x": "Bbox [x", "y": "y", "width": "w", "height": "h]"}
+    finding = sf.col("Finding Label")
+    for theirs, ours in _BOX_FINDINGS.items():
+        finding = sf.when(sf.trim(finding) == theirs, ours).otherwise(sf.trim(finding))
+    boxes = table.select(
+        stem(sf.col("Image Index")).alias("image_id"),
+        finding.alias("finding"),
+        *(sf.col(theirs).try_cast("float").alias(ours) for ours, theirs in numbers.items()),
+    )
+    _check_findings(boxes.withColumn("findings", sf.array("finding")), NIH_FINDINGS.names, file=name)
+    return boxes
+
+
+def _read_rows(spark: SparkSession, data_dir: Folder, name: str) -> DataFrame:
+    """The label table's columns by our names, with `findings` as an array, null where the cell is blank."""
+    table = read_csv(spark, data_dir, name)
+    # The releases say Gender; some copies of the second one say Sex.
+    gender = "Patient Sex" if "Patient Sex" in table.columns else "Patient Gender"
+    columns = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", gender, "View Position")
+    require_columns(table, columns, file=name, title=TITLE)
+    return table.select(
+        stem(sf.col("Image Index")).alias("image_id"),
+        sf.lit(None).alias("study_id"),
+        blank_to_null(sf.col("Patient ID")).alias("patient_id"),
+        years(sf.col("Patient Age")).alias("age"),
+        sex(sf.col(gender)).alias("sex"),
+        sf.upper(blank_to_null(sf.col("View Position"))).alias("view"),
+        sf.split(blank_to_null(sf.col("Finding Labels")), r"\s*\|\s*").alias("findings"),
+        sf.lit(None).cast("string").alias("split"),
+    )
+
+
+def _labels(findings: Column) -> Column:
+    return sf.array(*(sf.array_contains(findings, name).cast("float") for name in NIH_FINDINGS))
+
+
+def _check_findings(table: DataFrame, known: Collection[str], *, file: str) -> None:
+    findings = table.select(sf.explode("findings").alias("finding"))
+    strange = findings.where(~sf.col("finding").isin(_NO_FINDING, *known)).agg(sf.min("finding")).first()
+    if strange is not None and strange[0] is not None:
+        raise LabelTableError(
+            f"{file} has the finding {strange[0]!r}; {TITLE} has {', '.join(known)} and {_NO_FINDING!r}. "
+            "Correct the name, or download the table again."
+        )
+
+
+def _with_official_split(
+    spark: SparkSession, table: DataFrame, data_dir: Folder, *, found: Collection[str], table_name: str
+) -> DataFrame:
+    """`split` as the two official lists have it: `train` for all of train_val, `test`, or null."""
+    for name in OFFICIAL_LISTS.values():
+        if name not in found:
+            raise SplitError(
+                f"{data_dir} lacks {name}, so the official split of {TITLE} is unknown; "
+                "download it, or use split_policy='patient'."
+            )
+    train, test = (
+        read_list(spark, data_dir, name).select(stem(sf.col("line")).alias("image_id"), sf.lit(split).alias("split"))
+        for split, name in OFFICIAL_LISTS.items()
+    )
+    listed = train.union(test).groupBy("image_id").agg(sf.min("split").alias("split"), sf.max("split").alias("other"))
+    _check_lists(listed, table, table_name=table_name)
+    return table.drop("split").join(listed.drop("other"), "image_id", "left")
+
+
+def _check_lists(listed: DataFrame, table: DataFrame, *, table_name: str) -> None:
+    labeled = table.select("image_id", sf.lit(True).alias("labeled"))
+    found = {
+        row["split"]: row
+        for row in listed.join(labeled, "image_id", "left")
+        .groupBy("split")
+        .agg(
+            sf.count("*").alias("listed"),
+            sf.count("labeled").alias("labeled"),
+            sf.count_if(sf.col("split") != sf.col("other")).alias("shared"),
+            sf.min("image_id").alias("example"),
+        )
+        .collect()
+    }
+    for split, name in OFFICIAL_LISTS.items():
+        row = found.get(split)
+        if row is None:
+            raise SplitError(f"{name} is empty; download it again, or use split_policy='patient'.")
+        if row["shared"]:
+            raise SplitError(
+                f"{' and '.join(OFFICIAL_LISTS.values())} share {row['shared']} images; "
+                "download them again, or use split_policy='patient'."
+            )
+        if not row["labeled"]:
+            raise SplitError(
+                f"{name} names no image of {table_name} (its first is {row['example']}); "
+                "put the list that belongs to the table beside it, or use split_policy='patient'."
+            )
+        if row["labeled"] < row["listed"]:
+            logger.warning(
+                "%s names %d images that have no row in %s", name, row["listed"] - row["labeled"], table_name
+            )

@@ -1,0 +1,143 @@
+"""Checkpoints: the training state and the run's record as a folder that is whole or absent, and the best weights so far."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from radspark.engine.history import RunRecord
+from radspark.errors import TrainingError
+from radspark.settings import Recipe, from_dict, to_dict
+from radspark.training.state import PackedState
+
+logger = logging.getLogger(__name__)
+
+KEPT = 2
+"""Checkpoints that stay: the newest, and the one before it in case the newest is damaged."""
+
+
+@dataclass(frozen=True)
+class KeptWeights:
+    """A network's weights with the validation scores they made (N samples, C findings)."""
+
+    network: dict[str, NDArray[Any]]
+    labels_NC: NDArray[np.float32]
+    probabilities_NC: NDArray[np.float32]
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run as it stood after some step."""
+
+    state: PackedState
+    record: RunRecord
+    recipe: Recipe
+    best: KeptWeights | None
+
+
+class CheckpointFolder:
+    """`checkpoints/` of a run: `step-00000120/` folders, and `best-00003.safetensors`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, state: PackedState, record: RunRecord, recipe: Recipe) -> None:
+        """Write a checkpoint beside the older ones, put it in place in one move, and drop those no longer kept."""
+        values = {
+            "record": record.to_dict(),
+            "recipe": to_dict(recipe),
+            "state": {"file": "state.safetensors", "sha256": hashlib.sha256(state.data).hexdigest()},
+        }
+        target = self._folder / f"step-{state.step:08d}"
+        staging = self._folder / f".{target.name}.partial"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        _write_synced(staging / "state.safetensors", state.data)
+        _write_synced(staging / "run.json", json.dumps(values).encode())
+        shutil.rmtree(target, ignore_errors=True)
+        staging.rename(target)
+        for old in self._complete()[:-KEPT]:
+            shutil.rmtree(old)
+        self._drop_old_bests(record.best_epoch)
+
+    def save_best(self, weights: KeptWeights) -> None:
+        """Write the best weights so far; a checkpoint that names this epoch follows."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"network.{name}": np.ascontiguousarray(array) for name, array in weights.network.items()}
+        tensors |= {"validation.labels": weights.labels_NC, "validation.probabilities": weights.probabilities_NC}
+        target = self._best(weights.epoch)
+        staging = target.with_suffix(".partial")
+        _write_synced(staging, safetensors.numpy.save(tensors))
+        staging.rename(target)
+
+    def load_best(self, epoch: int) -> KeptWeights:
+        """Read the weights of the best epoch."""
+        tensors = safetensors.numpy.load(self._best(epoch).read_bytes())
+        labels, probabilities = tensors.pop("validation.labels"), tensors.pop("validation.probabilities")
+        network = {name.removeprefix("network."): array for name, array in tensors.items()}
+        return KeptWeights(network, labels, probabilities, epoch)
+
+    def load_newest(self) -> Checkpoint | None:
+        """The newest whole checkpoint, None where there is none; says so if a newer one is damaged."""
+        for folder in reversed(self._complete()):
+            try:
+                return self._load(folder)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                logger.warning("checkpoint %s is damaged (%s); using the one before it", folder.name, error)
+        return None
+
+    def _load(self, folder: Path) -> Checkpoint:
+        values = json.loads((folder / "run.json").read_bytes())
+        data = (folder / values["state"]["file"]).read_bytes()
+        if hashlib.sha256(data).hexdigest() != values["state"]["sha256"]:
+            raise ValueError("its state has another checksum")
+        record = RunRecord.from_dict(values["record"])
+        best = None if record.best_epoch is None else self.load_best(record.best_epoch)
+        return Checkpoint(PackedState.read(data), record, from_dict(Recipe, values["recipe"]), best)
+
+    def _complete(self) -> list[Path]:
+        return sorted(self._folder.glob("step-*"))
+
+    def _best(self, epoch: int) -> Path:
+        return self._folder / f"best-{epoch:05d}.safetensors"
+
+    def _drop_old_bests(self, epoch: int | None) -> None:
+        """Keep the current best; an older one may still be named by the older checkpoint, so one of these stays too."""
+        old = [path for path in sorted(self._folder.glob("best-*.safetensors")) if epoch and path != self._best(epoch)]
+        for path in old[:-1]:
+            path.unlink()
+
+
+def resume_from(folder: Path, *, fingerprint: str) -> Checkpoint:
+    """The newest whole checkpoint of a run, refused if the samples are others.
+
+    Raises:
+        TrainingError: no checkpoint, or other samples.
+    """
+    checkpoint = CheckpointFolder(folder).load_newest()
+    if checkpoint is None:
+        raise TrainingError(f"{folder} holds no whole checkpoint to resume from; start the run anew.")
+    if checkpoint.record.fingerprint != fingerprint:
+        raise TrainingError(
+            f"the samples are not those of the run in {folder.parent}: their ids, splits or labels differ "
+            f"(fingerprint {fingerprint}, checkpoint {checkpoint.record.fingerprint}); resume with the same data."
+        )
+    return checkpoint
+
+
+def _write_synced(path: Path, data: bytes | bytearray) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

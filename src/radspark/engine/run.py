@@ -1,0 +1,335 @@
+"""The driver's loop: rounds from state to state until the epochs are done, with validation, schedule and checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
+from torch import nn
+
+from radspark.engine.checkpoint import Checkpoint, CheckpointFolder, KeptWeights
+from radspark.engine.history import EpochRecord, OpenEpoch, RoundRecord, RunRecord
+from radspark.engine.observer import Observer, RunPlan
+from radspark.engine.channel import DriverEnd
+from radspark.engine.slots import driver_host
+from radspark.engine.spark_round import RoundLostError, RoundReply, run_spark_round
+from radspark.engine.worker import RoundJob
+from radspark.errors import TrainingError
+from radspark.labels import LabelSet
+from radspark.metrics import METRICS, evaluate_scores
+from radspark.nn.losses import balanced_positive_weights
+from radspark.nn.network import XRayNetwork
+from radspark.nn.optimizers import build_optimizer
+from radspark.nn.schedules import Schedule
+from radspark.nn.user_module import UserNetwork
+from radspark.nn.watch import is_better
+from radspark.samples.feed import IndexedSamples
+from radspark.settings import Recipe
+from radspark.training.round import RoundSpec, StepRecord
+from radspark.training.shards import ShardPlan, choose_num_shards, shard_sizes
+from radspark.training.state import PackedState, capture
+
+logger = logging.getLogger(__name__)
+
+PEER_TIMEOUT_SECONDS = 300.0
+"""A worker that stays silent in an exchange for longer counts as lost; a closed connection is noticed at once."""
+MAX_STATE_GROWTH = 8
+"""A state comes back larger than it went by an optimizer's moments, twice the weights for Adam; no more is taken."""
+MAX_SKIPPED_STEPS = 10
+"""Steps in a row without a finite gradient after which a run ends."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """The end of a run: the weights that are kept, and its history."""
+
+    kept: KeptWeights
+    record: RunRecord
+
+
+class Run:
+    """One training run on one set of samples."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        samples: IndexedSamples,
+        *,
+        recipe: Recipe,
+        labels: LabelSet,
+        build_network: Callable[[], XRayNetwork | UserNetwork],
+        num_workers: int,
+        checkpoints: CheckpointFolder | None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        """Prepare a run; `build_network` makes the network on workers, which fill it from the state."""
+        self._spark = spark
+        self._samples = samples
+        self._recipe = recipe
+        self._labels = labels
+        self._build_network = build_network
+        self._checkpoints = checkpoints
+        self._observers = observers
+        self._run_id = secrets.token_hex(8)
+        self._num_train = samples.counts["train"].readable
+        self._num_validation = samples.counts["validation"].readable
+        self._num_workers = num_workers
+        self._positive_weights = _positive_weights(recipe, samples)
+        self._schedule = Schedule(
+            recipe.schedule, recipe.optimizer.learning_rate, recipe.training.epochs
+        )
+        self._is_fed = False
+        self._best: KeptWeights | None = None
+
+    def train(self, network: nn.Module) -> TrainingResult:
+        """Train a network from its present weights to the end.
+
+        Raises:
+            UserCodeError: the network raised on a worker.
+            TrainingError: rounds keep failing, or gradients are not finite for MAX_SKIPPED_STEPS steps in a row.
+        """
+        num_shards = self._recipe.training.num_shards or choose_num_shards(
+            self._num_train, batch_size=self._recipe.training.batch_size, num_workers=self._num_workers
+        )
+        record = RunRecord(
+            fingerprint=self._samples.fingerprint,
+            num_shards=num_shards,
+            num_samples=self._num_train,
+            steps_per_epoch=self._shard_plan(num_shards).steps_per_epoch,
+        )
+        optimizer = build_optimizer(list(network.named_parameters()), self._recipe.optimizer)
+        return self._loop(capture(network, optimizer, step=0).pack(), record)
+
+    def train_from(self, checkpoint: Checkpoint) -> TrainingResult:
+        """Go on from a checkpoint to the end; raises as `train`."""
+        self._best = checkpoint.best
+        return self._loop(checkpoint.state, checkpoint.record)
+
+    def _loop(self, state: PackedState, record: RunRecord) -> TrainingResult:
+        plan = self._shard_plan(record.num_shards)
+        self._tell_start(plan, state.step)
+        skipped_in_a_row = 0
+        while not self._is_over(record):
+            reply, state, round_record = self._next_round(state, record, plan)
+            record = record.with_round(round_record, reply.steps)
+            skipped_in_a_row = _count_skipped(reply.steps, skipped_in_a_row)
+            for observer in self._observers:
+                observer.round_ended(round_record, reply.steps)
+            if state.step % plan.steps_per_epoch == 0:
+                record = self._end_epoch(state, record, reply)
+            if self._checkpoints is not None:
+                self._checkpoints.save(state, record, self._recipe)
+        return TrainingResult(self._kept(state, record), record)
+
+    def _shard_plan(self, num_shards: int) -> ShardPlan:
+        training = self._recipe.training
+        sizes = shard_sizes(self._num_train, num_shards)
+        return ShardPlan(sizes, training.batch_size, training.micro_batch_size, training.seed)
+
+    def _tell_start(self, plan: ShardPlan, first_step: int) -> None:
+        facts = RunPlan(
+            num_samples=self._num_train,
+            num_validation=self._num_validation,
+            num_shards=len(plan.sizes),
+            num_workers=min(self._num_workers, len(plan.sizes)),
+            steps_per_epoch=plan.steps_per_epoch,
+            epochs=self._recipe.training.epochs,
+            first_step=first_step,
+        )
+        for observer in self._observers:
+            observer.run_started(facts)
+
+    def _is_over(self, record: RunRecord) -> bool:
+        patience = self._recipe.training.early_stopping_patience
+        stale = patience is not None and self._num_validation and record.epochs_since_best > patience
+        return len(record.epochs) >= self._recipe.training.epochs or bool(stale)
+
+    def _next_round(
+        self, state: PackedState, record: RunRecord, plan: ShardPlan
+    ) -> tuple[RoundReply, PackedState, RoundRecord]:
+        """Run rounds from the same state until one ends."""
+        failures = 0
+        missing: frozenset[tuple[str, int]] | None = None
+        started = time.monotonic()
+        while True:
+            try:
+                reply, new_state = self._attempt(state, record, plan, missing)
+            except RoundLostError as error:
+                failures += 1
+                logger.warning("round from step %d failed (%d in a row): %s", state.step, failures, error)
+                for observer in self._observers:
+                    observer.round_failed(str(error), failures=failures)
+                if failures > self._recipe.training.max_round_failures:
+                    raise TrainingError(
+                        f"{failures} rounds in a row failed at step {state.step}; the last one: {error}. "
+                        "The checkpoint before it is whole: resume when the cluster is well."
+                    ) from error
+                continue
+            if not reply.missing:
+                self._is_fed = True
+                break
+            missing = reply.missing
+        steps = reply.steps
+        return reply, new_state, RoundRecord(
+            first_step=state.step,
+            num_steps=len(steps),
+            num_workers=min(self._num_workers, record.num_shards),
+            seconds=time.monotonic() - started,
+            training_seconds=sum(step.seconds for step in steps),
+            failures=failures,
+        )
+
+    def _attempt(
+        self,
+        state: PackedState,
+        record: RunRecord,
+        plan: ShardPlan,
+        missing: frozenset[tuple[str, int]] | None,
+    ) -> tuple[RoundReply, PackedState]:
+        num_workers = min(self._num_workers, record.num_shards)
+        fed = self._fed_pairs(record.num_shards) if missing is None and not self._is_fed else missing
+        epoch, step_of_epoch = divmod(state.step, plan.steps_per_epoch)
+
+        def make_frame() -> DataFrame:
+            if fed:
+                return self._samples.feed(num_shards=record.num_shards, num_workers=num_workers, missing=missing)
+            return self._spark.range(0, num_workers, 1, num_workers)
+
+        with DriverEnd(
+            driver_host(self._spark),
+            state=state.data,
+            max_state_bytes=MAX_STATE_GROWTH * len(state.data),
+            on_step=self._step_done,
+        ) as line:
+            job = RoundJob(
+                run_id=self._run_id,
+                num_workers=num_workers,
+                num_shards=record.num_shards,
+                image_size=self._samples.image_size,
+                num_findings=len(self._labels),
+                samples={"train": self._num_train, "validation": self._num_validation},
+                fed=fed or frozenset(),
+                timeout_seconds=PEER_TIMEOUT_SECONDS,
+                cores_per_worker=self._recipe.training.cores_per_worker,
+                driver=line.address,
+                token=line.token,
+            )
+            reply = run_spark_round(
+                self._spark,
+                make_frame=make_frame,
+                job=job,
+                spec=self._spec(state, record, plan),
+                description=(
+                    f"radspark round {len(record.rounds) + 1}: epoch {epoch + 1}, "
+                    f"from step {step_of_epoch + 1} of {plan.steps_per_epoch}"
+                ),
+            )
+            return reply, state if line.new_state is None else PackedState.read(line.new_state)
+
+    def _step_done(self, step: StepRecord) -> None:
+        for observer in self._observers:
+            observer.step_done(step)
+
+    def _fed_pairs(self, num_shards: int) -> frozenset[tuple[str, int]]:
+        return frozenset((split, shard) for split in ("train", "validation") for shard in range(num_shards))
+
+    def _spec(self, state: PackedState, record: RunRecord, plan: ShardPlan) -> RoundSpec:
+        steps = plan.steps_per_epoch
+        first = state.step % steps
+        return RoundSpec(
+            recipe=self._recipe,
+            build_network=self._build_network,
+            plan=plan,
+            positive_weights=self._positive_weights,
+            first_step=state.step,
+            learning_rates=tuple(
+                self._schedule.learning_rate(len(record.epochs) + step / steps, record.schedule)
+                for step in range(first, steps)
+            ),
+            seconds=60 * self._recipe.training.round_minutes,
+        )
+
+    def _end_epoch(self, state: PackedState, record: RunRecord, reply: RoundReply) -> RunRecord:
+        """Validate, advance the schedule, and keep the weights if they are the best so far."""
+        epoch = len(record.epochs) + 1
+        validation = self._validate(reply)
+        closed = record.open_epoch
+        epoch_record = EpochRecord(
+            epoch=epoch,
+            learning_rate=reply.steps[-1].learning_rate,
+            train_loss=closed.loss_sum / max(1, closed.num_samples),
+            images_per_second=closed.num_samples / max(1e-9, closed.seconds),
+            seconds=closed.seconds,
+            num_workers=min(self._num_workers, record.num_shards),
+            skipped_steps=closed.skipped_steps,
+            validation=validation,
+        )
+        metrics = {name: None if validation is None else validation[name] for name in METRICS}
+        watched = self._recipe.training.metric
+        value = metrics[watched]
+        is_best = is_better(watched, value, record.best_value)
+        if is_best:
+            self._best = _weights(state, reply, len(self._labels), epoch)
+            if self._checkpoints is not None:
+                self._checkpoints.save_best(self._best)
+        for observer in self._observers:
+            observer.epoch_ended(epoch_record)
+        return replace(
+            record,
+            epochs=(*record.epochs, epoch_record),
+            open_epoch=OpenEpoch(),
+            schedule=self._schedule.after_epoch(record.schedule, epoch, metrics),
+            best_epoch=epoch if is_best else record.best_epoch,
+            best_value=value if is_best else record.best_value,
+        )
+
+    def _validate(self, reply: RoundReply) -> dict[str, object] | None:
+        if reply.labels_NC is None or not len(reply.labels_NC):
+            return None
+        evaluation = evaluate_scores(reply.labels_NC, reply.probabilities_NC, self._labels)
+        return {**evaluation.to_dict(), "loss": evaluation.loss}
+
+    def _kept(self, state: PackedState, record: RunRecord) -> KeptWeights:
+        if self._recipe.training.keep == "best" and self._best is not None:
+            return self._best
+        return _weights(state, None, len(self._labels), len(record.epochs))
+
+
+def _weights(state: PackedState, reply: RoundReply | None, num_findings: int, epoch: int) -> KeptWeights:
+    empty = np.empty((0, num_findings), np.float32)
+    return KeptWeights(
+        network=state.network(),
+        labels_NC=empty if reply is None or reply.labels_NC is None else reply.labels_NC,
+        probabilities_NC=empty if reply is None or reply.probabilities_NC is None else reply.probabilities_NC,
+        epoch=epoch,
+    )
+
+
+def _positive_weights(recipe: Recipe, samples: IndexedSamples) -> tuple[float, ...] | None:
+    wanted = recipe.training.positive_weights
+    if wanted != "balanced":
+        return wanted
+    counts = samples.counts["train"]
+    return balanced_positive_weights(counts.positives, counts.negatives)
+
+
+def _count_skipped(steps: Sequence[StepRecord], before: int) -> int:
+    """Skipped steps in a row up to the last of these.
+
+    Raises:
+        TrainingError: too many.
+    """
+    count = before
+    for step in steps:
+        count = 0 if step.was_applied else count + 1
+        if count >= MAX_SKIPPED_STEPS:
+            raise TrainingError(
+                f"the gradient was not finite for {count} steps in a row (step {step.step}); "
+                "lower optimizer.learning_rate or set optimizer.clip_norm."
+            )
+    return count

@@ -1,0 +1,90 @@
+"""One round as a Spark job: the barrier stage of its workers, and what came back from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from radspark.engine.worker import REPLY_SCHEMA, RoundJob, run_worker
+from radspark.errors import UserCodeError
+from radspark.frames.session import is_connect
+from radspark.training.round import RoundSpec, StepRecord
+
+
+@dataclass(frozen=True)
+class RoundReply:
+    """What the workers of a round sent back."""
+
+    missing: frozenset[tuple[str, int]]
+    """(split, shard) pairs that some worker lacked; then nothing was trained."""
+    steps: tuple[StepRecord, ...]
+    labels_NC: NDArray[np.float32] | None
+    """Of the validation samples, if the round ended an epoch."""
+    probabilities_NC: NDArray[np.float32] | None
+
+
+class RoundLostError(Exception):
+    """A worker or its executor went away; the round can be run again from the same state."""
+
+
+def run_spark_round(
+    spark: SparkSession,
+    *,
+    make_frame: Callable[[], DataFrame],
+    job: RoundJob,
+    spec: RoundSpec,
+    description: str,
+) -> RoundReply:
+    """Run one round.
+
+    Args:
+        make_frame: gives the rows addressed to the workers; its partitions are the workers.
+
+    Raises:
+        RoundLostError: a worker went away.
+        UserCodeError: a worker raised; its traceback is in the message.
+    """
+    if not is_connect(spark):
+        spark.sparkContext.setJobDescription(description)
+    try:
+        task = partial(run_worker, job=job, spec=spec)
+        rows = make_frame().mapInArrow(task, REPLY_SCHEMA, barrier=True).collect()
+    except PySparkException as error:
+        raise RoundLostError(str(error).split("\n", 1)[0]) from error
+    except Exception as error:
+        if type(error).__name__ != "Py4JJavaError":
+            raise
+        raise RoundLostError(str(error).split("\n", 2)[1]) from error
+    finally:
+        if not is_connect(spark):
+            spark.sparkContext.setJobDescription(None)
+    return _read_reply(rows, job.num_findings)
+
+
+def _read_reply(rows: list[Any], num_findings: int) -> RoundReply:
+    def payloads(kind: str) -> list[bytes]:
+        return [bytes(row["payload"]) for row in rows if row["kind"] == kind]
+
+    if errors := payloads("error"):
+        raise UserCodeError(f"a worker failed:\n{errors[0].decode()}")
+    if lost := payloads("lost_peer"):
+        raise RoundLostError(lost[0].decode().strip().splitlines()[-1])
+    if missing := payloads("missing"):
+        pairs = json.loads(missing[0])
+        return RoundReply(frozenset((split, shard) for split, shard in pairs), (), None, None)
+    scores = [np.frombuffer(data, np.float32).reshape(-1, 2 * num_findings) for data in payloads("scores")]
+    both = np.concatenate(scores) if scores else None
+    return RoundReply(
+        missing=frozenset(),
+        steps=tuple(StepRecord(**step) for step in json.loads(payloads("steps")[0])),
+        labels_NC=None if both is None else both[:, :num_findings],
+        probabilities_NC=None if both is None else both[:, num_findings:],
+    )

@@ -1,0 +1,187 @@
+"""XRayClassifier: the Spark ML Estimator that trains a network on samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pyspark.ml import Estimator
+from pyspark.sql import DataFrame, SparkSession
+from torch import nn
+
+from radspark.bundle import Bundle
+from radspark.engine.checkpoint import CheckpointFolder, resume_from
+from radspark.engine.observer import Observer
+from radspark.engine.run import Run, TrainingResult
+from radspark.engine.slots import choose_num_workers
+from radspark.errors import DataError, WeightsError
+from radspark.frames.filesystem import fetched
+from radspark.labels import NIH_FINDINGS, LabelSet
+from radspark.ml.model import XRayModel
+from radspark.ml.params import TrainingParams
+from radspark.nn.network import XRayNetwork, build_network
+from radspark.nn.user_module import UserNetwork, wrap_user_module
+from radspark.samples.feed import IndexedSamples, SampleColumns, index_samples
+from radspark.settings import Recipe
+
+class XRayClassifier(Estimator, TrainingParams):  # type: ignore[misc]
+    """Trains a classifier of radiographs by rounds of synchronous mini-batch steps on Spark.
+
+    Every Param can be given by keyword; `recipe` (a preset's name, a Recipe or a dict) is the base that they change.
+
+    Example:
+        >>> samples = load_samples(spark, "nih", "ChestX-ray14", preparation=PreparationSettings(size=256)).frame
+        >>> model = XRayClassifier(backbone="densenet121", weights="imagenet", epochs=15).fit(samples)
+        >>> model.evaluate(samples.where("split = 'test'")).mean_auroc
+    """
+
+    def __init__(
+        self,
+        *,
+        moduleFactory: Callable[[], nn.Module] | None = None,
+        observers: Sequence[Observer] = (),
+        **params: Any,
+    ) -> None:
+        """Set Params by keyword.
+
+        Args:
+            moduleFactory: makes the user's own network, uint8 (N, 1, S, S) to logits (N, C), in place of `backbone`.
+            observers: told of steps and epochs while the run goes on.
+        """
+        super().__init__()
+        self.moduleFactory = moduleFactory
+        self.observers = tuple(observers)
+        self.setParams(**params)
+
+    def setParams(self, **params: Any) -> XRayClassifier:
+        """Set Params by keyword.
+
+        Raises:
+            TypeError: no such Param.
+        """
+        for name in params:
+            if not self.hasParam(name):
+                known = ", ".join(sorted(param.name for param in self.params))
+                raise TypeError(f"XRayClassifier has no Param {name!r}; it has {known}.")
+        self._set(**{name: value for name, value in params.items() if value is not None})
+        return self
+
+    def _fit(self, dataset: DataFrame) -> XRayModel:
+        recipe = self.getRecipe()
+        labels = self._label_set()
+        spark = dataset.sparkSession
+        num_workers = choose_num_workers(spark, recipe.training.num_workers)
+        columns = self._columns(dataset)
+        samples = index_samples(
+            dataset, columns=columns, num_findings=len(labels), seed=recipe.training.seed, num_slots=num_workers
+        )
+        try:
+            recipe = recipe.with_image_size(samples.image_size)
+            _check_unreadable(samples, recipe)
+            result = self._train(spark, samples, recipe, labels, num_workers)
+        finally:
+            samples.release()
+        bundle = Bundle(
+            model=recipe.model,
+            preparation=recipe.preparation,
+            labels=labels,
+            weights=result.kept.network,
+            user_module=None if self.moduleFactory is None else _describe(self.moduleFactory),
+            training=_facts(samples, result, recipe),
+        )
+        model = XRayModel(bundle, moduleFactory=self.moduleFactory, result=result)
+        return self._copyValues(model)
+
+    def _label_set(self) -> LabelSet:
+        return LabelSet(tuple(self.getOrDefault(self.findings))) if self.isDefined(self.findings) else NIH_FINDINGS
+
+    def _columns(self, dataset: DataFrame) -> SampleColumns:
+        split = self.getOrDefault(self.splitCol)
+        columns = SampleColumns(
+            image=self.getOrDefault(self.imageCol),
+            labels=self.getOrDefault(self.labelCol),
+            image_id=self.getOrDefault(self.idCol),
+            split=split if split in dataset.columns else None,
+        )
+        for name in (columns.image, columns.labels, columns.image_id):
+            if name not in dataset.columns:
+                raise ValueError(f"the samples have no column {name!r}; they have {', '.join(dataset.columns)}.")
+        return columns
+
+    def _train(
+        self, spark: SparkSession, samples: IndexedSamples, recipe: Recipe, labels: LabelSet, num_workers: int
+    ) -> TrainingResult:
+        folder = self.getOrDefault(self.checkpointDir) if self.isDefined(self.checkpointDir) else None
+        run = Run(
+            spark,
+            samples,
+            recipe=recipe,
+            labels=labels,
+            build_network=self._network_builder(recipe, len(labels)),
+            num_workers=num_workers,
+            checkpoints=None if folder is None else CheckpointFolder(Path(folder)),
+            observers=self.observers,
+        )
+        if self.getOrDefault(self.resume):
+            if folder is None:
+                raise ValueError("resume needs checkpointDir, the folder of the run's checkpoints.")
+            return run.train_from(resume_from(Path(folder), fingerprint=samples.fingerprint))
+        return run.train(self._first_network(spark, recipe, len(labels)))
+
+    def _network_builder(self, recipe: Recipe, num_findings: int) -> Callable[[], XRayNetwork | UserNetwork]:
+        """Makes the network on workers, which fill it from the state."""
+        if self.moduleFactory is not None:
+            return partial(
+                wrap_user_module,
+                self.moduleFactory,
+                num_findings,
+                input_size=recipe.model.input_size,
+                seed=recipe.training.seed,
+            )
+        return partial(build_network, recipe.model.without_weights(), num_findings, seed=recipe.training.seed)
+
+    def _first_network(self, spark: SparkSession, recipe: Recipe, num_findings: int) -> nn.Module:
+        """The network with the weights that training starts from."""
+        source = recipe.model.weights
+        if self.moduleFactory is not None or source == "none":
+            return self._network_builder(recipe, num_findings)()
+        if source == "imagenet":
+            return build_network(recipe.model, num_findings, seed=recipe.training.seed, weights="imagenet")
+        try:
+            with fetched(spark, source) as path:
+                return build_network(recipe.model, num_findings, seed=recipe.training.seed, weights=path)
+        except FileNotFoundError as error:
+            raise WeightsError(f"weights must be none, imagenet or a file; {error}") from error
+
+
+def _check_unreadable(samples: IndexedSamples, recipe: Recipe) -> None:
+    counts = samples.counts["train"]
+    share = counts.unreadable / (counts.readable + counts.unreadable)
+    if share > recipe.training.max_unreadable:
+        raise DataError(
+            f"{counts.unreadable} of {counts.readable + counts.unreadable} training images cannot be read "
+            f"({share:.0%}), more than max_unreadable = {recipe.training.max_unreadable:.0%}; "
+            "`radspark data check` lists them with their reasons."
+        )
+
+
+def _describe(factory: Callable[[], nn.Module]) -> str:
+    return f"{getattr(factory, '__module__', '?')}.{getattr(factory, '__qualname__', type(factory).__name__)}"
+
+
+def _facts(samples: IndexedSamples, result: TrainingResult, recipe: Recipe) -> dict[str, Any]:
+    """What the bundle's card says of the training."""
+    facts: dict[str, Any] = {
+        "training_images": samples.counts["train"].readable,
+        "validation_images": samples.counts["validation"].readable,
+        "weights_at_start": recipe.model.weights if "/" not in recipe.model.weights else Path(recipe.model.weights).name,
+        "epochs": len(result.record.epochs),
+        "kept_epoch": result.kept.epoch,
+        "samples_fingerprint": samples.fingerprint,
+    }
+    kept = result.record.epochs[result.kept.epoch - 1].validation if result.record.epochs else None
+    if kept is not None:
+        facts["validation_mean_auroc"] = kept["mean_auroc"]
+    return facts

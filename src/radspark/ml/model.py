@@ -1,0 +1,142 @@
+"""XRayModel: a trained classifier as a Spark ML Model, and how it is saved and loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyspark.ml import Model
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, FloatType, StructType
+
+from radspark.bundle import Bundle, load_bundle, save_bundle
+from radspark.errors import DataError
+from radspark.frames.filesystem import fetched, publish
+from radspark.labels import LabelSet
+from radspark.metrics import Evaluation, evaluate_scores
+from radspark.ml.params import SampleParams
+from radspark.ml.scoring import score_batches
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from radspark.engine.run import TrainingResult
+
+
+class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):  # type: ignore[misc]
+    """Adds `probability` to radiographs; holds a bundle, and after `fit` the run that made it."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        moduleFactory: Callable[[], nn.Module] | None = None,
+        result: TrainingResult | None = None,
+    ) -> None:
+        super().__init__()
+        self.bundle = bundle
+        self.moduleFactory = moduleFactory
+        self.result = result
+
+    @property
+    def labels(self) -> LabelSet:
+        """The findings, in the order of the probabilities."""
+        return self.bundle.labels
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        probability_col = self.getOrDefault(self.probabilityCol)
+        image_col = self.getOrDefault(self.imageCol)
+        if image_col not in dataset.columns:
+            raise ValueError(f"imageCol must be a column of the DataFrame ({', '.join(dataset.columns)}), got {image_col!r}.")
+        schema = StructType([*dataset.schema.fields]).add(probability_col, ArrayType(FloatType()))
+        task = partial(
+            score_batches,
+            bundle=self.bundle,
+            bundle_key=bundle_key(self.bundle),
+            module_factory=self.moduleFactory,
+            image_col=image_col,
+            probability_col=probability_col,
+            cores=1,
+        )
+        return dataset.mapInArrow(task, schema)
+
+    def evaluate(self, samples: DataFrame) -> Evaluation:
+        """Exact AUROC and average precision per finding on labelled radiographs; unreadable ones are left out.
+
+        Raises:
+            DataError: no readable image.
+        """
+        scored = self.transform(samples).where(F.col(self.getOrDefault(self.probabilityCol)).isNotNull())
+        rows = scored.select(self.getOrDefault(self.labelCol), self.getOrDefault(self.probabilityCol)).collect()
+        if not rows:
+            raise DataError("no readable image to evaluate on; check the split and `radspark data check`.")
+        labels_NC = np.array([[np.nan if v is None else v for v in row[0]] for row in rows], np.float32)
+        return evaluate_scores(labels_NC, np.array([row[1] for row in rows], np.float32), self.labels)
+
+    def saveBundle(self, path: str) -> None:
+        """Write the bundle to any file system that Spark reaches."""
+        with tempfile.TemporaryDirectory(prefix="radspark-") as folder:
+            save_bundle(self.bundle, Path(folder) / "bundle")
+            publish(SparkSession.active(), Path(folder) / "bundle", path)
+
+    @classmethod
+    def loadBundle(cls, path: str, *, moduleFactory: Callable[[], nn.Module] | None = None) -> XRayModel:
+        """Read a bundle from any file system that Spark reaches.
+
+        Args:
+            moduleFactory: makes the user's own network, for a bundle that holds one.
+
+        Raises:
+            BundleError: it is damaged, incomplete or newer than this version.
+        """
+        with fetched(SparkSession.active(), path) as folder:
+            return cls(load_bundle(folder), moduleFactory=moduleFactory)
+
+    def copy(self, extra: Any = None) -> XRayModel:
+        """A model with the same bundle and run."""
+        copied: XRayModel = super().copy(extra)
+        return copied
+
+    def write(self) -> MLWriter:
+        """Spark ML's writer: metadata beside the bundle."""
+        return _ModelWriter(self)
+
+    @classmethod
+    def read(cls) -> MLReader[XRayModel]:
+        """Spark ML's reader."""
+        return _ModelReader()
+
+
+class _ModelWriter(MLWriter):
+    def __init__(self, model: XRayModel) -> None:
+        super().__init__()
+        self._model = model
+
+    def saveImpl(self, path: str) -> None:
+        DefaultParamsWriter.saveMetadata(self._model, path, self.sparkSession)
+        self._model.saveBundle(f"{path}/bundle")
+
+
+class _ModelReader(MLReader[XRayModel]):
+    def load(self, path: str) -> XRayModel:
+        metadata = DefaultParamsReader.loadMetadata(path, self.sparkSession)
+        model = XRayModel.loadBundle(f"{path}/bundle")
+        model._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(model, metadata)
+        return model
+
+
+def bundle_key(bundle: Bundle) -> str:
+    """Tells bundles of one process apart."""
+    digest = hashlib.sha256(repr((bundle.model, bundle.preparation, bundle.labels)).encode())
+    for name in sorted(bundle.weights):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(bundle.weights[name]).data)
+    return digest.hexdigest()

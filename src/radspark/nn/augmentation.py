@@ -1,0 +1,131 @@
+"""Random changes of training images, batched on tensors and drawn per image; and the evaluation crop.
+
+An image's result depends on (seed, epoch, image key) alone. N samples, H x W prepared, S x S into the network.
+Grey values stay integers through flips and crops; all else is computed in float32 and rounded once, at the end.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F  # noqa: N812
+
+from radspark.nn.draws import uniform_draws
+from radspark.settings import AugmentationSettings
+
+_FLIP, _BRIGHTEN, _BRIGHTNESS, _ROTATION, _SHIFT_X, _SHIFT_Y, _SCALE, _CROP_X, _CROP_Y = range(9)
+_NUM_DRAWS = 9
+
+
+def center_crop(images_N1HW: torch.Tensor, size: int) -> torch.Tensor:
+    """The middle size x size pixels, as evaluation sees them; of an odd rest, the larger half is right and below."""
+    top, left = _crop_room(images_N1HW, size)
+    return images_N1HW[:, :, top // 2 : top // 2 + size, left // 2 : left // 2 + size]
+
+
+def augment(
+    images_N1HW: torch.Tensor,
+    *,
+    settings: AugmentationSettings,
+    seed: int,
+    epoch: int,
+    image_keys_N: NDArray[np.int64],
+    output_size: int,
+) -> torch.Tensor:
+    """Draw and apply the random changes of one epoch.
+
+    In this order: rotation, change of size and shift about the image's center, black coming in from outside; the crop;
+    the flip; brightness, cut off at 0 and 255.
+
+    Args:
+        images_N1HW: uint8.
+        settings: what may happen, and how far.
+        seed: of the run.
+        epoch: each epoch draws anew.
+        image_keys_N: a hash of each image's id.
+        output_size: side of the result, S.
+
+    Returns:
+        uint8 (N, 1, S, S).
+    """
+    draws = uniform_draws(seed=seed, epoch=epoch, keys_N=image_keys_N, num_draws=_NUM_DRAWS)
+    tops_N, lefts_N = _crop_corners(images_N1HW, draws, settings, output_size)
+    if settings.rotation_degrees or settings.translation or settings.scale:
+        images = _warp(images_N1HW, draws, settings, tops_N=tops_N, lefts_N=lefts_N, size=output_size)
+    else:
+        images = _cut(images_N1HW, tops_N, lefts_N, output_size)
+    flipped_N = torch.from_numpy(draws[:, _FLIP] < settings.flip)
+    images = torch.where(flipped_N[:, None, None, None], images.flip(-1), images)
+    if settings.brightness and settings.brightness_probability:
+        images = images + _brightness_shifts(draws, settings)[:, None, None, None]
+    return images if images.dtype == torch.uint8 else images.round().clamp(0, 255).to(torch.uint8)
+
+
+def _crop_room(images_N1HW: torch.Tensor, size: int) -> tuple[int, int]:
+    """Pixels to spare below and to the right."""
+    height, width = images_N1HW.shape[-2:]
+    if size > min(height, width):
+        raise ValueError(f"the crop must be at most the image's {height} x {width} pixels, got {size}.")
+    return height - size, width - size
+
+
+def _crop_corners(
+    images_N1HW: torch.Tensor, draws: NDArray[np.float64], settings: AugmentationSettings, size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    top, left = _crop_room(images_N1HW, size)
+    if settings.crop == "center":
+        count = len(images_N1HW)
+        return np.full(count, top // 2), np.full(count, left // 2)
+    tops_N = (draws[:, _CROP_Y] * (top + 1)).astype(np.int64)
+    lefts_N = (draws[:, _CROP_X] * (left + 1)).astype(np.int64)
+    return tops_N, lefts_N
+
+
+def _cut(images_N1HW: torch.Tensor, tops_N: NDArray[np.int64], lefts_N: NDArray[np.int64], size: int) -> torch.Tensor:
+    corners = zip(images_N1HW, tops_N.tolist(), lefts_N.tolist(), strict=True)
+    return torch.stack([image[:, top : top + size, left : left + size] for image, top, left in corners])
+
+
+def _warp(
+    images_N1HW: torch.Tensor,
+    draws: NDArray[np.float64],
+    settings: AugmentationSettings,
+    *,
+    tops_N: NDArray[np.int64],
+    lefts_N: NDArray[np.int64],
+    size: int,
+) -> torch.Tensor:
+    """Sample the crop out of the rotated, scaled and shifted images, bilinear; float32 (N, 1, S, S).
+
+    Multiplications and additions stand apart, each rounded by itself, so no choice of vector width changes a bit.
+    """
+    height, width = images_N1HW.shape[-2:]
+    signed = 2.0 * draws - 1.0
+    angle_N = signed[:, _ROTATION] * math.radians(settings.rotation_degrees)
+    scale_N = 1.0 + signed[:, _SCALE] * settings.scale
+    # One cosine at a time: how numpy's vectors round can depend on where in a batch an image stands.
+    cos_N = np.array([math.cos(angle) for angle in angle_N]) / scale_N
+    sin_N = np.array([math.sin(angle) for angle in angle_N]) / scale_N
+    # Each output pixel as seen from the center, before the shift; then turned and scaled back to where it came from.
+    pixels = np.arange(size) - signed[:, [_SHIFT_X]] * settings.translation * width
+    x_NS = torch.from_numpy(lefts_N[:, None] + pixels - (width - 1) / 2)
+    pixels = np.arange(size) - signed[:, [_SHIFT_Y]] * settings.translation * height
+    y_NS = torch.from_numpy(tops_N[:, None] + pixels - (height - 1) / 2)
+    x_N1S, y_NS1 = x_NS[:, None, :], y_NS[:, :, None]
+    cos, sin = torch.from_numpy(cos_N)[:, None, None], torch.from_numpy(sin_N)[:, None, None]
+    source_x = cos * x_N1S + sin * y_NS1
+    source_y = cos * y_NS1 - sin * x_N1S
+    # grid_sample's corners-not-aligned coordinates: -1 and 1 are the outer edges of the outer pixels.
+    grid = torch.stack([source_x * (2 / width), source_y * (2 / height)], dim=-1).float()
+    return F.grid_sample(images_N1HW.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _brightness_shifts(draws: NDArray[np.float64], settings: AugmentationSettings) -> torch.Tensor:
+    """Grey values to add to each image, float32 (N,)."""
+    lowest = -1.0 if settings.brightness_sign == "both" else 0.0
+    shares = lowest + (1.0 - lowest) * draws[:, _BRIGHTNESS]
+    chosen = draws[:, _BRIGHTEN] < settings.brightness_probability
+    return torch.from_numpy(np.where(chosen, shares * settings.brightness * 255.0, 0.0)).float()

@@ -1,0 +1,184 @@
+"""Checks a data set before it is used: counts, what is missing or unreadable, leaks, and who the patients are.
+
+Rendering is the command line's; radiographs are decoded as training would decode them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pyspark.sql import functions as sf
+
+from radspark.datasets.schema import SPLITS
+from radspark.datasets.splits import Leak, find_leak
+from radspark.frames.reader import read_images
+from radspark.samples.join import match_labels
+from radspark.settings import PreparationSettings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from radspark.datasets.tables import Folder
+    from radspark.labels import LabelSet
+    from radspark.samples.counts import JoinCounts
+
+UNKNOWN = "unknown"
+"""Key of rows whose value is null."""
+
+
+class UnreadableFile(NamedTuple):
+    """A radiograph that cannot be decoded. Its path can name a patient: it is for tables that the user asked for."""
+
+    path: str
+    error: str
+
+
+class FindingCounts(NamedTuple):
+    """Labels of one finding among some radiographs."""
+
+    positives: int
+    negatives: int
+    unknown: int
+
+
+@dataclass(frozen=True)
+class SplitCheck:
+    """The radiographs of one split that are there."""
+
+    radiographs: int
+    patients: int
+    findings: Mapping[str, FindingCounts]
+
+
+@dataclass(frozen=True)
+class DatasetCheck:
+    """What was found in a data set; of its radiographs, those that have a label."""
+
+    dataset: str
+    counts: JoinCounts
+    splits: Mapping[str, SplitCheck]
+    """By split; `unknown` holds the radiographs in none, if there are any."""
+    leak: Leak
+    """Over the whole label table, radiographs that are not there included."""
+    unreadable: tuple[UnreadableFile, ...]
+    ages: Mapping[str, int]
+    """Radiographs by decade of life: `0-9`, `10-19`, and so on, or `unknown`."""
+    sexes: Mapping[str, int]
+    views: Mapping[str, int]
+
+    @property
+    def is_clean(self) -> bool:
+        """True if every radiograph with a label can be read and no patient stands in two splits."""
+        return not self.unreadable and not self.leak.num_patients
+
+    def to_dict(self) -> dict[str, Any]:
+        """Counts ready for JSON; names no file and no patient."""
+        return {
+            "dataset": self.dataset,
+            "counts": self.counts.to_dict(),
+            "splits": {
+                name: {
+                    "radiographs": split.radiographs,
+                    "patients": split.patients,
+                    "findings": {finding: counts._asdict() for finding, counts in split.findings.items()},
+                }
+                for name, split in self.splits.items()
+            },
+            "leaking_patients": self.leak.num_patients,
+            "unreadable": len(self.unreadable),
+            "unreadable_errors": dict(Counter(file.error for file in self.unreadable).most_common()),
+            "ages": dict(self.ages),
+            "sexes": dict(self.sexes),
+            "views": dict(self.views),
+        }
+
+
+def check_dataset(
+    spark: SparkSession,
+    dataset: str,
+    data_dir: Folder,
+    *,
+    preparation: PreparationSettings | None = None,
+    split_policy: str = "official",
+    validation_share: float = 0.1,
+    test_share: float = 0.2,
+    seed: int = 0,
+) -> DatasetCheck:
+    """Read all labels and decode all radiographs that have one; a leak is counted, not raised.
+
+    Arguments and the other errors are `load_samples`'s.
+    """
+    matched = match_labels(
+        spark,
+        dataset,
+        data_dir,
+        split_policy=split_policy,
+        validation_share=validation_share,
+        test_share=test_share,
+        seed=seed,
+        allow_leak=True,
+    )
+    frame = matched.frame
+    ages, sexes, views = _count_patients(frame)
+    return DatasetCheck(
+        dataset=dataset,
+        counts=matched.counts,
+        splits=_count_labels(frame, matched.labels),
+        leak=find_leak(matched.table),
+        unreadable=_find_unreadable(spark, frame, preparation or PreparationSettings()),
+        ages=ages,
+        sexes=sexes,
+        views=views,
+    )
+
+
+def _count_labels(frame: DataFrame, labels: LabelSet) -> dict[str, SplitCheck]:
+    """Radiographs, patients and labels by split, in one job."""
+    values = [sf.col("labels")[position] for position in range(len(labels))]
+    rows = (
+        frame.groupBy("split")
+        .agg(
+            sf.count("*").alias("radiographs"),
+            sf.count_distinct("patient_id").alias("patients"),
+            sf.array(*(sf.count_if(value == 1) for value in values)).alias("positives"),
+            sf.array(*(sf.count_if(value == 0) for value in values)).alias("negatives"),
+        )
+        .collect()
+    )
+    checks = {}
+    for row in sorted(rows, key=lambda row: SPLITS.index(row["split"]) if row["split"] else len(SPLITS)):
+        known = zip(row["positives"], row["negatives"], strict=True)
+        counts = [FindingCounts(pos, neg, row["radiographs"] - pos - neg) for pos, neg in known]
+        findings = dict(zip(labels, counts, strict=True))
+        checks[row["split"] or UNKNOWN] = SplitCheck(row["radiographs"], row["patients"], findings)
+    return checks
+
+
+def _count_patients(frame: DataFrame) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """Radiographs by decade of age, by sex and by view, in one job; null last."""
+    rows = frame.groupBy(sf.floor(sf.col("age") / 10).alias("decade"), "sex", "view").count().collect()
+    ages: Counter[int | None] = Counter()
+    sexes: Counter[str | None] = Counter()
+    views: Counter[str | None] = Counter()
+    for row in rows:
+        ages[row["decade"]] += row["count"]
+        sexes[row["sex"]] += row["count"]
+        views[row["view"]] += row["count"]
+    decades = sorted(ages, key=lambda decade: (decade is None, decade))
+    return (
+        {UNKNOWN if decade is None else f"{10 * decade}-{10 * decade + 9}": ages[decade] for decade in decades},
+        {value or UNKNOWN: count for value, count in sexes.most_common()},
+        {value or UNKNOWN: count for value, count in views.most_common()},
+    )
+
+
+def _find_unreadable(
+    spark: SparkSession, frame: DataFrame, preparation: PreparationSettings
+) -> tuple[UnreadableFile, ...]:
+    """Decode all and keep those with an error, by path."""
+    decoded = read_images(spark, frame.select("path"), settings=preparation)
+    failed = decoded.where(sf.col("error").isNotNull()).select("path", "error").orderBy("path")
+    return tuple(UnreadableFile(row["path"], row["error"]) for row in failed.collect())

@@ -1,0 +1,84 @@
+"""How many labels and radiographs met, and how many stayed alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as sf
+
+from radspark.datasets.schema import SPLITS
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class JoinCounts:
+    """What a label table and a folder of radiographs have in common."""
+
+    labeled: int
+    """Rows of the label table."""
+    files: int
+    """Radiographs found, each stem once."""
+    matched: int
+    """Rows with a radiograph."""
+    repeated_files: int
+    """Radiographs left out because another one has the same stem, such as a PNG beside a DICOM."""
+    by_split: Mapping[str, int]
+    """Matched rows of train, validation and test."""
+
+    @property
+    def labeled_without_file(self) -> int:
+        """Rows of the label table whose radiograph is not there."""
+        return self.labeled - self.matched
+
+    @property
+    def files_without_label(self) -> int:
+        """Radiographs that the label table does not name."""
+        return self.files - self.matched
+
+    @property
+    def without_split(self) -> int:
+        """Matched rows that are in no split."""
+        return self.matched - sum(self.by_split.values())
+
+    def summary(self) -> str:
+        """One line for people: labelled, found, missing, and the splits."""
+        splits = ", ".join(f"{self.by_split[split]:,} {split}" for split in SPLITS)
+        return (
+            f"{self.matched:,} of {self.labeled:,} labelled radiographs found ({splits}); "
+            f"{self.labeled_without_file:,} without a file, {self.files_without_label:,} files without a label"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All counts, ready for JSON."""
+        derived = ("labeled_without_file", "files_without_label", "without_split")
+        return {**dataclasses.asdict(self), **{name: getattr(self, name) for name in derived}}
+
+
+def count_matches(table: DataFrame, files: DataFrame) -> JoinCounts:
+    """Count partners and singles, in one Spark job over names only.
+
+    Args:
+        table: a label table, with a row per `image_id`.
+        files: what `find_radiographs` gives, with a row per `stem`.
+    """
+    labels = table.select("image_id", "split")
+    grouped = (
+        labels.join(files, labels["image_id"] == files["stem"], "full_outer")
+        .groupBy("split", sf.col("image_id").isNotNull().alias("labeled"), sf.col("stem").isNotNull().alias("found"))
+        .agg(sf.count("*").alias("rows"), sf.sum("num_files").alias("num_files"))
+        .collect()
+    )
+    files_found = sum(row["rows"] for row in grouped if row["found"])
+    matched = [row for row in grouped if row["labeled"] and row["found"]]
+    return JoinCounts(
+        labeled=sum(row["rows"] for row in grouped if row["labeled"]),
+        files=files_found,
+        matched=sum(row["rows"] for row in matched),
+        repeated_files=sum(row["num_files"] for row in grouped if row["found"]) - files_found,
+        by_split={split: sum(row["rows"] for row in matched if row["split"] == split) for split in SPLITS},
+    )

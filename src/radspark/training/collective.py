@@ -1,0 +1,108 @@
+"""How the workers of a round add up their gradients: a torch.distributed process group with the life of a `with` block."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Protocol
+
+import psutil
+import torch
+import torch.distributed as dist
+
+
+class Group(Protocol):
+    """The workers of a round, as a step sees them."""
+
+    rank: int
+    size: int
+
+    def sum_(self, tensor: torch.Tensor) -> None:
+        """Replace the tensor by its sum over all workers."""
+        ...
+
+    def broadcast(self, data: bytes | bytearray | None) -> bytes | bytearray:
+        """Rank 0's bytes, on every worker; the others pass None."""
+        ...
+
+
+class SingleWorker:
+    """A group of one: nothing to add up."""
+
+    rank = 0
+    size = 1
+
+    def sum_(self, tensor: torch.Tensor) -> None:
+        """Leave the tensor as it is."""
+
+    def broadcast(self, data: bytes | bytearray | None) -> bytes | bytearray:
+        """The bytes themselves."""
+        assert data is not None
+        return data
+
+
+class ProcessGroup:
+    """Workers joined by torch.distributed."""
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank = rank
+        self.size = size
+
+    def sum_(self, tensor: torch.Tensor) -> None:
+        """All-reduce in place; every worker gets the same bits."""
+        dist.all_reduce(tensor)
+
+    def broadcast(self, data: bytes | bytearray | None) -> bytes | bytearray:
+        """First the length, then the bytes."""
+        length = torch.tensor([0 if data is None else len(data)])
+        dist.broadcast(length, 0)
+        received = bytearray(int(length)) if data is None else bytearray(data)
+        dist.broadcast(torch.frombuffer(received, dtype=torch.uint8), 0)
+        return received
+
+
+@contextmanager
+def join_group(
+    *,
+    rank: int,
+    size: int,
+    address: str,
+    own_address: str,
+    share_port: Callable[[int], int],
+    timeout_seconds: float,
+) -> Iterator[Group]:
+    """Join the workers of a round into one group; leave it on exit, also after an error.
+
+    Args:
+        address: where rank 0 can be reached by the others.
+        own_address: where this worker can be reached; its interface carries the exchange.
+        share_port: called by every worker, rank 0 with the port that it listens on, the others with 0; returns rank 0's.
+        timeout_seconds: a peer that stays silent for longer counts as dead; a closed connection is noticed at once.
+    """
+    if size == 1:
+        yield SingleWorker()
+        return
+    timeout = timedelta(seconds=timeout_seconds)
+    interface = interface_of(own_address)
+    if interface:
+        os.environ["GLOO_SOCKET_IFNAME"] = interface
+    if rank == 0:
+        store = dist.TCPStore(address, 0, size, is_master=True, wait_for_workers=False, timeout=timeout)
+        share_port(store.port)
+    else:
+        store = dist.TCPStore(address, share_port(0), size, is_master=False, timeout=timeout)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timeout)
+    try:
+        yield ProcessGroup(rank, size)
+    finally:
+        dist.destroy_process_group()
+
+
+def interface_of(address: str) -> str | None:
+    """Name of the local interface that holds the address; None for a host name."""
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(item.address == address for item in addresses):
+            return name
+    return None

@@ -1,0 +1,92 @@
+"""Which samples a shard takes at each step: pure arithmetic of (seed, epoch, shard), the same on any number of workers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_SAMPLES = 2
+"""Least samples in one forward pass of training: batch-norm cannot estimate a variance from one."""
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """How an epoch of `sizes` samples per shard is cut into steps and micro-batches.
+
+    Every sample is taken once an epoch. Steps are as even as whole samples allow, so there is no short last batch.
+    """
+
+    sizes: tuple[int, ...]
+    """Training samples of each shard."""
+    batch_size: int
+    micro_batch_size: int
+    seed: int
+
+    @property
+    def num_samples(self) -> int:
+        return sum(self.sizes)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of `batch_size`, fewer where a shard would give a step less than MIN_SAMPLES."""
+        wanted = math.ceil(self.num_samples / self.batch_size)
+        return max(1, min(wanted, min(self.sizes) // MIN_SAMPLES))
+
+    def micro_batches(self, shard: int, *, epoch: int, step: int) -> list[NDArray[np.int64]]:
+        """Indices within the shard of each forward pass of one step (`step` counts from 0 within the epoch)."""
+        order = self.epoch_order(shard, epoch=epoch)
+        taken = order[_bound(len(order), step, self.steps_per_epoch) : _bound(len(order), step + 1, self.steps_per_epoch)]
+        pieces = max(1, min(math.ceil(len(taken) / self.micro_batch_size), len(taken) // MIN_SAMPLES))
+        return [taken[_bound(len(taken), i, pieces) : _bound(len(taken), i + 1, pieces)] for i in range(pieces)]
+
+    def epoch_order(self, shard: int, *, epoch: int) -> NDArray[np.int64]:
+        """The shard's samples in this epoch's random order."""
+        generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, epoch, shard))))
+        return generator.permutation(self.sizes[shard]).astype(np.int64)
+
+
+def _bound(length: int, part: int, parts: int) -> int:
+    return length * part // parts
+
+
+def shard_sizes(num_samples: int, num_shards: int) -> tuple[int, ...]:
+    """Samples at positions p mod `num_shards` of `num_samples` positions."""
+    return tuple((num_samples - shard + num_shards - 1) // num_shards for shard in range(num_shards))
+
+
+def choose_num_shards(num_samples: int, *, batch_size: int, num_workers: int) -> int:
+    """One shard per worker, fewer where a step or the whole set is too small to give each shard MIN_SAMPLES."""
+    return max(1, min(num_workers, num_samples // MIN_SAMPLES, batch_size // MIN_SAMPLES))
+
+
+def shards_of_worker(worker: int, *, num_shards: int, num_workers: int) -> range:
+    """The contiguous shards that a worker holds."""
+    return range(num_shards * worker // num_workers, num_shards * (worker + 1) // num_workers)
+
+
+def match_workers(held: Sequence[frozenset[int]], *, num_shards: int) -> list[int]:
+    """Rank of each worker: it takes the first free range of shards that it already holds whole, else what is left.
+
+    Args:
+        held: for each worker, the shards that its local cache holds.
+    """
+    num_workers = len(held)
+    ranges = [
+        frozenset(shards_of_worker(rank, num_shards=num_shards, num_workers=num_workers))
+        for rank in range(num_workers)
+    ]
+    ranks: dict[int, int] = {}
+    free = list(range(num_workers))
+    for worker, shards in enumerate(held):
+        rank = next((r for r in free if ranges[r] <= shards), None)
+        if rank is not None:
+            ranks[worker] = rank
+            free.remove(rank)
+    for worker in range(num_workers):
+        if worker not in ranks:
+            ranks[worker] = free.pop(0)
+    return [ranks[worker] for worker in range(num_workers)]

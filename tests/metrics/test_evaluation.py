@@ -1,0 +1,122 @@
+"""The evaluation of all findings together against scikit-learn, and the form of `metrics.json`."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn import metrics as sklearn_metrics
+
+from radspark.errors import DataError
+from radspark.labels import LabelSet
+from radspark.metrics import METRICS, evaluate_scores, metric_value
+
+LABELS = LabelSet(("Effusion", "Mass", "Hernia"))
+PROBABILITIES = st.floats(0, 1, width=32)
+
+
+def test_findings_are_those_of_scikit_learn_one_by_one() -> None:
+    generator = np.random.default_rng(0)
+    labels = (generator.random((200, 3)) < 0.3).astype(np.float32)
+    scores = generator.random((200, 3)).round(1)
+    evaluation = evaluate_scores(labels, scores, LABELS)
+    for column, name in enumerate(LABELS):
+        finding = evaluation.findings[name]
+        assert finding.auroc == pytest.approx(
+            sklearn_metrics.roc_auc_score(labels[:, column], scores[:, column]), abs=1e-9
+        )
+        assert finding.positives == labels[:, column].sum()
+    expected = sklearn_metrics.average_precision_score(labels, scores, average="macro")
+    assert evaluation.mean_average_precision == pytest.approx(expected, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(
+    hnp.arrays(np.float32, 40, elements=st.sampled_from([0.0, 1.0, math.nan])),
+    hnp.arrays(np.float32, 40, elements=PROBABILITIES),
+)
+def test_loss_is_that_of_scikit_learn_over_known_labels(labels: np.ndarray, scores: np.ndarray) -> None:
+    labels[0] = 1.0
+    known = ~np.isnan(labels)
+    expected = sklearn_metrics.log_loss(labels[known], scores[known].astype(np.float64), labels=[0, 1])
+    loss = evaluate_scores(labels.reshape(20, 2), scores.reshape(20, 2).astype(np.float64), LabelSet(("A", "B"))).loss
+    assert loss == pytest.approx(expected, abs=1e-9)
+
+
+def test_loss_of_a_certain_mistake_is_finite() -> None:
+    loss = evaluate_scores([[1.0]], np.zeros((1, 1), np.float32), LabelSet(("Mass",))).loss
+    assert loss == pytest.approx(-math.log(np.finfo(np.float32).eps))
+
+
+def test_means_are_over_defined_findings_only() -> None:
+    labels = [[1, 0, 0], [0, math.nan, 0], [0, 1, 0]]
+    scores = [[0.9, 0.2, 0.5], [0.3, 0.5, 0.5], [0.4, 0.1, 0.5]]
+    evaluation = evaluate_scores(labels, scores, LABELS)
+    assert [finding.auroc for finding in evaluation.findings.values()] == [1.0, 0.0, None]
+    assert evaluation.mean_auroc == 0.5
+    assert evaluation.findings["Hernia"].reason == "no positive"
+    assert evaluation.findings["Mass"].unknown == 1
+
+
+def test_metrics_json_has_exactly_its_format() -> None:
+    evaluation = evaluate_scores([[1, 0, 0], [0, 1, math.nan]], [[0.9, 0.2, 0.5], [0.3, 0.5, 0.5]], LABELS)
+    perfect = {"auroc": 1.0, "average_precision": 1.0, "positives": 1, "negatives": 1, "unknown": 0, "reason": None}
+    hernia = {"positives": 0, "negatives": 1, "unknown": 1, "reason": "no positive"}
+    assert json.loads(json.dumps(evaluation.to_dict(), allow_nan=False)) == {
+        "format_version": 1,
+        "mean_auroc": 1.0,
+        "mean_average_precision": 1.0,
+        "num_samples": 2,
+        "findings": {
+            "Effusion": perfect,
+            "Mass": perfect,
+            "Hernia": {"auroc": None, "average_precision": None, **hernia},
+        },
+    }
+
+
+def test_every_metric_is_found_by_its_name() -> None:
+    evaluation = evaluate_scores([[1, 0, 1], [0, 1, 0]], [[0.9, 0.2, 0.5], [0.3, 0.5, 0.7]], LABELS)
+    values = {name: metric_value(evaluation, name) for name in METRICS}
+    assert values == {
+        "mean_auroc": evaluation.mean_auroc,
+        "mean_average_precision": evaluation.mean_average_precision,
+        "loss": evaluation.loss,
+    }
+    assert {name: metric.larger_is_better for name, metric in METRICS.items()} == {
+        "mean_auroc": True,
+        "mean_average_precision": True,
+        "loss": False,
+    }
+
+
+def test_an_unknown_metric_name_lists_those_there_are() -> None:
+    evaluation = evaluate_scores([[1.0]], [[0.5]], LabelSet(("Mass",)))
+    with pytest.raises(ValueError, match="metric must be one of mean_auroc, mean_average_precision, loss, got 'auc'"):
+        metric_value(evaluation, "auc")
+
+
+def test_an_undefined_metric_says_why_and_what_to_do() -> None:
+    evaluation = evaluate_scores([[1.0], [1.0]], [[0.5], [0.6]], LabelSet(("Mass",)))
+    with pytest.raises(DataError, match=r"mean_auroc is undefined on these 2 samples: no finding has both"):
+        metric_value(evaluation, "mean_auroc")
+
+
+def test_an_undefined_loss_is_none_without_a_known_label() -> None:
+    assert evaluate_scores([[math.nan]], [[0.5]], LabelSet(("Mass",))).loss is None
+
+
+@pytest.mark.parametrize(("scores", "shown"), [([0.5, 3.0], "0.5 to 3"), ([-2.0, 0.5], "-2 to 0.5")])
+def test_logits_in_place_of_probabilities_are_refused(scores: list[float], shown: str) -> None:
+    with pytest.raises(ValueError, match=f"probabilities between 0 and 1, got {shown}; apply a sigmoid"):
+        evaluate_scores([[1.0, 0.0]], [scores], LabelSet(("Mass", "Nodule")))
+
+
+def test_columns_that_are_not_the_label_sets_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"one column per finding \(3\), got 2"):
+        evaluate_scores([[1.0, 0.0]], [[0.1, 0.9]], LABELS)

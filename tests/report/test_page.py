@@ -1,0 +1,36 @@
+"""The written page in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from radspark.report import TrainingReport, write_training_report
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_asks_for_nothing_and_fits_its_window(
+    browser_page: Any, training_report: TrainingReport, tmp_path: Path, width: int
+) -> None:
+    write_training_report(tmp_path / "report.html", training_report)
+    browser_page.open(tmp_path / "report.html", width=width)
+    requested = {event["params"]["request"]["url"] for event in browser_page.sent("Network.requestWillBeSent")}
+    assert {url for url in requested if not url.startswith("data:")} == {(tmp_path / "report.html").as_uri()}
+    assert browser_page.sent("Log.entryAdded") == []
+    assert browser_page.evaluate("document.documentElement.scrollWidth") == width
+    assert browser_page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+
+
+def test_colors_follow_the_readers_choice_of_light_or_dark(
+    browser_page: Any, training_report: TrainingReport, tmp_path: Path
+) -> None:
+    write_training_report(tmp_path / "report.html", training_report)
+    grounds = []
+    for dark in (False, True):
+        browser_page.open(tmp_path / "report.html", width=1280, dark=dark)
+        grounds.append(browser_page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert grounds == ["rgb(255, 255, 255)", "rgb(20, 23, 26)"]
