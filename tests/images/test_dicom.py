@@ -148,14 +148,14 @@ def lookup_table(values: list[int], bits: int, first: int = 0) -> Dataset:
 
 
 def test_modality_lut_sequence_is_applied() -> None:
-    table = lookup_table([0, 900, 1000, 1023], 10)
+    table = lookup_table([0, 900, 1000, 65535], 16)
     pixels = np.array([[0, 1, 2, 3]], np.uint8)
     dataset = make_dicom(pixels, ModalityLUTSequence=[table])
     dataset["ModalityLUTSequence"].value[0]["LUTDescriptor"].VR = "US"
     dataset["ModalityLUTSequence"].value[0]["LUTData"].VR = "US"
     image = decode_radiograph(to_bytes(dataset))
-    np.testing.assert_array_equal(image.pixels, [[0, 900, 1000, 1023]])
-    assert image.max_value == 1023
+    np.testing.assert_array_equal(image.pixels, [[0, 900, 1000, 65535]])
+    assert image.max_value == 65535
 
 
 def test_voi_lut_sequence_is_the_window() -> None:

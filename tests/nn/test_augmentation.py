@@ -20,8 +20,8 @@ ALL = AugmentationSettings(flip=0.5, brightness=0.2, rotation_degrees=10.0, tran
 KEYS = np.random.default_rng(5).integers(-(2**63), 2**63 - 1, size=64, dtype=np.int64)
 
 
-@pytest.fixture
-def images_N1HW() -> torch.Tensor:
+@pytest.fixture(name="images_N1HW")
+def make_images() -> torch.Tensor:
     return torch.randint(0, 256, (12, 1, 40, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
 
 

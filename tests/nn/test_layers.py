@@ -40,7 +40,7 @@ def test_tracing_changes_neither_weights_nor_mode() -> None:
 
 
 def test_an_image_that_does_not_fit_is_a_value_error() -> None:
-    with pytest.raises(ValueError, match="cannot take a grey image of model.input_size 2"):
+    with pytest.raises(ValueError, match=r"cannot take a grey image of model.input_size 2"):
         trace_forward(Reversed(), input_size=2)
 
 

@@ -10,13 +10,13 @@ import torch
 from radspark.nn.losses import balanced_positive_weights, masked_bce
 
 
-@pytest.fixture
-def logits_NC() -> torch.Tensor:
+@pytest.fixture(name="logits_NC")
+def make_logits() -> torch.Tensor:
     return torch.randn(8, 14, generator=torch.Generator().manual_seed(1), requires_grad=True)
 
 
-@pytest.fixture
-def labels_NC() -> torch.Tensor:
+@pytest.fixture(name="labels_NC")
+def make_labels() -> torch.Tensor:
     return (torch.rand(8, 14, generator=torch.Generator().manual_seed(2)) < 0.3).float()
 
 

@@ -50,5 +50,5 @@ def test_a_wrong_number_of_outputs_is_named() -> None:
 
 
 def test_the_users_traceback_goes_on() -> None:
-    with pytest.raises(UserCodeError, match="(?s)failed on two black images:.*in forward.*my own bug"):
+    with pytest.raises(UserCodeError, match=r"(?s)failed on two black images:.*in forward.*my own bug"):
         wrap_user_module(Broken, 3, input_size=4, seed=0)

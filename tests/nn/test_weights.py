@@ -49,7 +49,7 @@ def test_a_color_network_with_its_classifier_fills_a_grey_trunk() -> None:
 @pytest.mark.parametrize(
     "wrap",
     [
-        lambda t: saved(t),
+        saved,
         lambda t: saved({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in t.items()}}),
         lambda t: saved({"model": {f"backbone.model.{k}": v for k, v in t.items()}, "optimizer": {}}),
         lambda t: safetensors.torch.save({f"trunk.{k}": v for k, v in t.items()} | {"head.weight": torch.ones(2, 96)}),
@@ -118,7 +118,7 @@ def test_a_file_of_part_of_the_backbone_says_to_cut_it() -> None:
     tensors = {key: v for key, v in color_tensors("resnet18").items() if not key.startswith(("layer4", "fc"))}
     trunk = build_network(ModelSettings("resnet18", input_size=64), 2, seed=0).trunk
 
-    with pytest.raises(WeightsError, match="a part of resnet18: set model.truncate_at to the last layer"):
+    with pytest.raises(WeightsError, match=r"a part of resnet18: set model.truncate_at to the last layer"):
         load_weights(trunk, safetensors.torch.save(tensors), backbone="resnet18")
 
 

@@ -30,6 +30,7 @@ def test_drawings_take_every_color_from_the_page() -> None:
     for drawing in drawings:
         assert re.findall(r"#[0-9a-f]{6}\b", drawing) == []
         assert "var(--accent)" in drawing
+        assert "<style" not in drawing
 
 
 def test_roc_curve_is_drawn_through_its_points() -> None:
@@ -49,6 +50,10 @@ def test_a_drawing_says_to_a_screen_reader_what_it_shows() -> None:
 def test_label_counts_stand_most_first_and_no_finding_last() -> None:
     words = words_of(draw_label_counts({"Hernia": 227, "Pleural_Thickening": 3385, "Mass": 5782}, no_finding=60361))
     assert words == ["Mass", "Pleural Thickening", "Hernia", "No finding", "5,782", "3,385", "227", "60,361"]
+
+
+def test_a_name_is_never_taken_for_a_formula() -> None:
+    assert words_of(draw_label_counts({"$x$": 1}, no_finding=None)) == ["$x$", "1"]
 
 
 def test_lines_differ_in_dash_and_marker_not_only_in_color() -> None:

@@ -217,9 +217,10 @@ def test_a_large_example_is_reduced(evaluation_report: EvaluationReport, tmp_pat
     assert Image.open(io.BytesIO(base64.b64decode(source))).size == (160, 320)
 
 
-def test_pixels_other_than_grey_bytes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"pixels must be uint8 \(H, W\), got float32 \(2, 2, 3\)"):
-        ExampleRadiograph(pixels=np.zeros((2, 2, 3), np.float32), present=(), top=())
+@pytest.mark.parametrize("pixels", [np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.float32)])
+def test_pixels_other_than_grey_bytes_are_refused(pixels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"pixels must be uint8 \(H, W\), got (uint8 \(2, 2, 3\)|float32 \(2, 2\))"):
+        ExampleRadiograph(pixels=pixels, present=(), top=())
 
 
 def test_the_same_report_has_the_same_bytes(training_report: TrainingReport, tmp_path: Path) -> None:

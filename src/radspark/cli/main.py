@@ -62,9 +62,7 @@ def describe_os_error(error: OSError) -> str:
 
 def _set_up_logging(*, debug: bool) -> None:
     """radspark's warnings as plain lines on stderr; Python's own warnings only with --debug."""
-    handler = RichHandler(
-        console=Console(stderr=True), show_time=False, show_path=False, show_level=True, markup=False
-    )
+    handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False, show_level=True, markup=False)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s", force=True)
     logging.getLogger("radspark").setLevel(logging.DEBUG if debug else logging.WARNING)
     for noisy in ("py4j", "pyspark", "timm", "huggingface_hub"):

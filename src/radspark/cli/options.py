@@ -16,8 +16,10 @@ DATA = "Data"
 
 Master = Annotated[
     str | None,
-    typer.Option(help="Spark's master URL: local[4], spark://host:7077, yarn, ... Default: embedded local[*].",
-                 rich_help_panel=SPARK),
+    typer.Option(
+        help="Spark's master URL: local[4], spark://host:7077, yarn, ... Default: embedded local[*].",
+        rich_help_panel=SPARK,
+    ),
 ]
 Conf = Annotated[
     list[str] | None,
@@ -29,7 +31,8 @@ DatasetName = Annotated[
 DataDir = Annotated[
     str,
     typer.Option(
-        "--data-dir", help="Folder with label table, lists and images, on any file system of Spark.",
+        "--data-dir",
+        help="Folder with label table, lists and images, on any file system of Spark.",
         rich_help_panel=DATA,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Checkpoints: the training state and the run's record as a folder that is whole or absent, and the best weights so far."""
+"""Checkpoints: training state and run record as a folder that is whole or absent, and the best weights so far."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class CheckpointFolder:
         for folder in reversed(self._complete()):
             try:
                 return self._load(folder)
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError) as error:  # noqa: PERF203
                 logger.warning("checkpoint %s is damaged (%s); using the one before it", folder.name, error)
         return None
 

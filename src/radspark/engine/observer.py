@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: an interface with empty methods, and the observer that writes TensorBoard events."""
+"""What a run tells while it goes on: an interface with empty methods, and the writer of TensorBoard events."""
 
 from __future__ import annotations
 

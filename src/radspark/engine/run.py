@@ -1,4 +1,4 @@
-"""The driver's loop: rounds from state to state until the epochs are done, with validation, schedule and checkpoints."""
+"""The driver's loop: rounds from state to state until the epochs are done; validation, schedule, checkpoints."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from torch import nn
 
+from radspark.engine.channel import DriverEnd
 from radspark.engine.checkpoint import Checkpoint, CheckpointFolder, KeptWeights
 from radspark.engine.history import EpochRecord, OpenEpoch, RoundRecord, RunRecord
 from radspark.engine.observer import Observer, RunPlan
-from radspark.engine.channel import DriverEnd
 from radspark.engine.slots import driver_host
 from radspark.engine.spark_round import RoundLostError, RoundReply, run_spark_round
 from radspark.engine.worker import RoundJob
@@ -80,9 +81,7 @@ class Run:
         self._num_validation = samples.counts["validation"].readable
         self._num_workers = num_workers
         self._positive_weights = _positive_weights(recipe, samples)
-        self._schedule = Schedule(
-            recipe.schedule, recipe.optimizer.learning_rate, recipe.training.epochs
-        )
+        self._schedule = Schedule(recipe.schedule, recipe.optimizer.learning_rate, recipe.training.epochs)
         self._is_fed = False
         self._best: KeptWeights | None = None
 
@@ -175,13 +174,17 @@ class Run:
                 break
             missing = reply.missing
         steps = reply.steps
-        return reply, new_state, RoundRecord(
-            first_step=state.step,
-            num_steps=len(steps),
-            num_workers=min(self._num_workers, record.num_shards),
-            seconds=time.monotonic() - started,
-            training_seconds=sum(step.seconds for step in steps),
-            failures=failures,
+        return (
+            reply,
+            new_state,
+            RoundRecord(
+                first_step=state.step,
+                num_steps=len(steps),
+                num_workers=min(self._num_workers, record.num_shards),
+                seconds=time.monotonic() - started,
+                training_seconds=sum(step.seconds for step in steps),
+                failures=failures,
+            ),
         )
 
     def _attempt(
@@ -288,8 +291,8 @@ class Run:
             best_value=value if is_best else record.best_value,
         )
 
-    def _validate(self, reply: RoundReply) -> dict[str, object] | None:
-        if reply.labels_NC is None or not len(reply.labels_NC):
+    def _validate(self, reply: RoundReply) -> dict[str, Any] | None:
+        if reply.labels_NC is None or reply.probabilities_NC is None or not len(reply.labels_NC):
             return None
         evaluation = evaluate_scores(reply.labels_NC, reply.probabilities_NC, self._labels)
         return {**evaluation.to_dict(), "loss": evaluation.loss}

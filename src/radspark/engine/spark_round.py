@@ -65,7 +65,7 @@ def run_spark_round(
         raise RoundLostError(str(error).split("\n", 2)[1]) from error
     finally:
         if not is_connect(spark):
-            spark.sparkContext.setJobDescription(None)
+            spark.sparkContext.setLocalProperty("spark.job.description", None)  # type: ignore[arg-type]
     return _read_reply(rows, job.num_findings)
 
 

@@ -1,4 +1,4 @@
-"""What runs in a Spark task of a round: fill the local cache, join the other workers, train, and yield the outcome as rows."""
+"""What runs in a Spark task of a round: fill the local cache, join the other workers, train, yield the outcome."""
 
 from __future__ import annotations
 
@@ -69,8 +69,9 @@ class Seat:
 def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, spec: Any) -> Iterator[pa.RecordBatch]:
     """The task of one worker, for `mapInArrow(barrier=True)`.
 
-    Yields rows of REPLY_SCHEMA: `missing` if some worker lacks samples; else from rank 0 `steps` and from every
-    rank `scores`; the state goes over the line to the driver. A failure is a row too, `error` or `lost_peer`, since Spark would retry an exception.
+    Yields rows of REPLY_SCHEMA: `missing` if some worker lacks samples; else from rank 0 `steps`, from every rank
+    `scores`, while the state goes over the line to the driver. A failure is a row too, `error` or `lost_peer`: an
+    exception would say less, and Spark might try again what cannot succeed.
     """
     context = BarrierTaskContext.get()
     try:
@@ -118,7 +119,7 @@ def sample_batches(batches: Iterator[pa.RecordBatch], job: RoundJob) -> Iterator
 def _stacked(column: pa.Array, dtype: type) -> np.ndarray[Any, Any]:
     """The values of a binary or list column end to end, null elements as NaN."""
     if pa.types.is_list(column.type):
-        return column.flatten().to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+        return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype)
     start, end = column.offset, column.offset + len(column)
     width = np.int64 if pa.types.is_large_binary(column.type) else np.int32
     offsets = np.frombuffer(column.buffers()[1], width)

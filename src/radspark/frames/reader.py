@@ -75,7 +75,7 @@ def prepare_files(
     files: DataFrame, *, settings: PreparationSettings, limits: ImageLimits, num_partitions: int | None = None
 ) -> DataFrame:
     """`path, image, error` of Spark's binary file source; files over the limit pass by without their content."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     # Spark judges these while it lists, so no task is started for a part that holds no file.
     too_long = F.col("_metadata.file_size") > limits.max_bytes
@@ -152,7 +152,7 @@ def _read_listed(
     spark: SparkSession, source: DataFrame, path_column: str, *, settings: PreparationSettings, limits: ImageLimits
 ) -> DataFrame:
     """The rows of a DataFrame with the images that their paths name; each file is read once, however often named."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     _check_columns(source, path_column)
     wanted = source.select(path_column).where(F.col(path_column).isNotNull()).distinct().toArrow().column(0).to_pylist()

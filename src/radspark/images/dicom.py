@@ -148,10 +148,11 @@ def apply_modality_lut(codes: Codes, dataset: Dataset) -> tuple[Codes, int]:
 
 def read_modality_values(dataset: Dataset, max_value: int) -> Floats:
     """(max_value + 1,): the modality value, such as optical density, that each code means (PS3.3 C.11.1)."""
-    codes = np.arange(max_value + 1, dtype=np.float64)
+    codes: Floats = np.arange(max_value + 1, dtype=np.float64)
     if dataset.get("ModalityLUTSequence"):
         return codes
-    slope, intercept = _first(dataset, "RescaleSlope", 1.0), _first(dataset, "RescaleIntercept", 0.0)
+    slope: float = _first(dataset, "RescaleSlope", 1.0)
+    intercept: float = _first(dataset, "RescaleIntercept", 0.0)
     if slope == 0 or not np.isfinite([slope, intercept]).all():
         raise UnreadableImageError("DICOM with a rescale slope of zero or without a value: all its greys are one.")
     return (codes + _least_stored(dataset)) * slope + intercept

@@ -40,7 +40,7 @@ class ImageLimits:
         """Raise UnreadableImageError if a file is too long to be read."""
         if num_bytes > self.max_bytes:
             raise UnreadableImageError(
-                f"file of {num_bytes / 2**20:,.0f} MiB; the limit is {self.max_bytes / 2**20:,.0f} MiB (max_bytes)."
+                f"file of {num_bytes / 2**20:,.1f} MiB; the limit is {self.max_bytes / 2**20:,.1f} MiB (max_bytes)."
             )
 
     def check_size(self, width: int, height: int) -> None:

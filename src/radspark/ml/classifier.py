@@ -19,14 +19,15 @@ from radspark.engine.slots import choose_num_workers
 from radspark.errors import DataError, WeightsError
 from radspark.frames.filesystem import fetched
 from radspark.labels import NIH_FINDINGS, LabelSet
-from radspark.ml.model import XRayModel
+from radspark.ml.model import TrainingSummary, XRayModel
 from radspark.ml.params import TrainingParams
 from radspark.nn.network import XRayNetwork, build_network
 from radspark.nn.user_module import UserNetwork, wrap_user_module
 from radspark.samples.feed import IndexedSamples, SampleColumns, index_samples
 from radspark.settings import Recipe
 
-class XRayClassifier(Estimator, TrainingParams):  # type: ignore[misc]
+
+class XRayClassifier(Estimator[XRayModel], TrainingParams):
     """Trains a classifier of radiographs by rounds of synchronous mini-batch steps on Spark.
 
     Every Param can be given by keyword; `recipe` (a preset's name, a Recipe or a dict) is the base that they change.
@@ -91,7 +92,8 @@ class XRayClassifier(Estimator, TrainingParams):  # type: ignore[misc]
             user_module=None if self.moduleFactory is None else _describe(self.moduleFactory),
             training=_facts(samples, result, recipe),
         )
-        model = XRayModel(bundle, moduleFactory=self.moduleFactory, result=result)
+        summary = TrainingSummary(result.kept, result.record, samples.counts, samples.unreadable)
+        model = XRayModel(bundle, moduleFactory=self.moduleFactory, summary=summary)
         return self._copyValues(model)
 
     def _label_set(self) -> LabelSet:
@@ -176,7 +178,9 @@ def _facts(samples: IndexedSamples, result: TrainingResult, recipe: Recipe) -> d
     facts: dict[str, Any] = {
         "training_images": samples.counts["train"].readable,
         "validation_images": samples.counts["validation"].readable,
-        "weights_at_start": recipe.model.weights if "/" not in recipe.model.weights else Path(recipe.model.weights).name,
+        "weights_at_start": recipe.model.weights
+        if "/" not in recipe.model.weights
+        else Path(recipe.model.weights).name,
         "epochs": len(result.record.epochs),
         "kept_epoch": result.kept.epoch,
         "samples_fingerprint": samples.fingerprint,

@@ -15,7 +15,7 @@ from radspark.metrics import METRICS, evaluate_scores, metric_value
 from radspark.ml.params import SampleParams, param
 
 
-class XRayEvaluator(Evaluator, SampleParams):  # type: ignore[misc]
+class XRayEvaluator(Evaluator, SampleParams):
     """Exact metrics of scored radiographs, gathered on the driver."""
 
     metricName = param("metricName", f"one of {', '.join(METRICS)}", TypeConverters.toString)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,23 +28,38 @@ from radspark.ml.scoring import score_batches
 if TYPE_CHECKING:
     from torch import nn
 
-    from radspark.engine.run import TrainingResult
+    from radspark.engine.checkpoint import KeptWeights
+    from radspark.engine.history import RunRecord
+    from radspark.samples.feed import SplitCounts
 
 
-class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):  # type: ignore[misc]
-    """Adds `probability` to radiographs; holds a bundle, and after `fit` the run that made it."""
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What `fit` saw and did; not saved with the model."""
+
+    kept: KeptWeights
+    """The weights of the bundle, with the validation scores that they made."""
+    record: RunRecord
+    counts: Mapping[str, SplitCounts]
+    """Of train and validation."""
+    unreadable: Sequence[tuple[str, str]]
+    """Path (or image id) and error of the images left out."""
+
+
+class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
+    """Adds `probability` to radiographs; holds a bundle, and after `fit` a summary of the run that made it."""
 
     def __init__(
         self,
         bundle: Bundle,
         *,
         moduleFactory: Callable[[], nn.Module] | None = None,
-        result: TrainingResult | None = None,
+        summary: TrainingSummary | None = None,
     ) -> None:
         super().__init__()
         self.bundle = bundle
         self.moduleFactory = moduleFactory
-        self.result = result
+        self.summary = summary
 
     @property
     def labels(self) -> LabelSet:
@@ -54,7 +70,9 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):  # ty
         probability_col = self.getOrDefault(self.probabilityCol)
         image_col = self.getOrDefault(self.imageCol)
         if image_col not in dataset.columns:
-            raise ValueError(f"imageCol must be a column of the DataFrame ({', '.join(dataset.columns)}), got {image_col!r}.")
+            raise ValueError(
+                f"imageCol must be a column of the DataFrame ({', '.join(dataset.columns)}), got {image_col!r}."
+            )
         schema = StructType([*dataset.schema.fields]).add(probability_col, ArrayType(FloatType()))
         task = partial(
             score_batches,

@@ -38,7 +38,7 @@ RECIPE_PARAMS: dict[str, tuple[str, str]] = {
 
 def param(name: str, doc: str, converter: Any = TypeConverters.identity) -> Any:
     """A Param as a class attribute."""
-    return Param(Params._dummy(), name, doc, typeConverter=converter)  # type: ignore[no-untyped-call]
+    return Param(Params._dummy(), name, doc, typeConverter=converter)
 
 
 class SampleParams(Params):

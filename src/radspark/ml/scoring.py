@@ -1,4 +1,4 @@
-"""What runs in a Spark task that scores: a bundle's network over Arrow batches, kept for the next batches of the process."""
+"""What runs in a Spark task that scores: a bundle's network over Arrow batches, kept for the process's next batches."""
 
 from __future__ import annotations
 

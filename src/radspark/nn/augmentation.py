@@ -11,7 +11,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from radspark.nn.draws import uniform_draws
 from radspark.settings import AugmentationSettings

@@ -43,9 +43,8 @@ def trace_forward(module: nn.Module, *, input_size: int) -> ForwardPass:
         with torch.no_grad():
             output = functional_call(module, shapes_only, (image,))
     except (RuntimeError, AssertionError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"the backbone cannot take a grey image of model.input_size {input_size}: {str(error) or type(error).__name__}"
-        ) from error
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"the backbone cannot take a grey image of model.input_size {input_size}: {reason}") from error
     finally:
         module.train(was_training)
         for hook in hooks:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import fx, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from radspark.nn.timm_import import create_feature_extractor, timm
 
@@ -28,10 +28,15 @@ def cut_after(model: nn.Module, layer: str) -> nn.Module:
         cut: nn.Module = create_feature_extractor(
             model, {layer: _OUTPUT}, tracer_kwargs=leaves, suppress_diff_warning=True
         )
-    except (fx.proxy.TraceError, RuntimeError, TypeError, ValueError) as error:
+    except (fx.proxy.TraceError, RuntimeError, TypeError) as error:
         raise ValueError(
-            f"the backbone cannot be cut after {layer!r}: {error}; name a layer that holds it, or leave "
-            "model.truncate_at empty and model.pool_includes_padding true."
+            f"the backbone cannot be cut after {layer!r}, its graph cannot be traced ({error}); leave "
+            "model.truncate_at empty and model.pool_includes_padding true, or use another backbone."
+        ) from error
+    except ValueError as error:
+        raise ValueError(
+            f"the backbone cannot be cut after {layer!r}, which is inside a layer that is kept or cut as a whole; "
+            "name one that holds it."
         ) from error
     for graph in _graphs(cut):
         (output,) = (node for node in graph.nodes if node.op == "output")

@@ -122,7 +122,7 @@ def _match(shapes: Shapes, *, wanted: Shapes, backbone: str, outside: Sequence[s
     return _Match(
         WeightsReport(tuple(loaded), tuple(summed), (*ignored, *outside)),
         missing=tuple(n for n in wanted if n not in shapes and not n.endswith("num_batches_tracked")),
-        unexpected=tuple(name for name in extra if name not in ignored),
+        unexpected=tuple(sorted(set(extra) - set(ignored))),
         misshapen=tuple(n for n in loaded if shapes[n] != wanted[n] and n not in summed),
     )
 

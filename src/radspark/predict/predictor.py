@@ -64,12 +64,14 @@ class Predictor:
         Raises:
             UnreadableImageError: the bytes are not a radiograph.
         """
-        return self.predict(read_radiograph(data, self._bundle.preparation)[None])[0]
+        probabilities_C: NDArray[np.float32] = self.predict(read_radiograph(data, self._bundle.preparation)[None])[0]
+        return probabilities_C
 
     def _score(self, images_NSS: NDArray[np.uint8]) -> NDArray[np.float32]:
         images_N1SS = torch.from_numpy(np.ascontiguousarray(images_NSS)).unsqueeze(1)
         logits_NC = self._network(center_crop(images_N1SS, self._bundle.model.input_size))
-        return logits_NC.float().sigmoid().numpy()  # type: ignore[no-any-return]
+        probabilities_NC: NDArray[np.float32] = logits_NC.float().sigmoid().numpy()
+        return probabilities_NC
 
 
 def _build(bundle: Bundle, module_factory: Callable[[], nn.Module] | None) -> nn.Module:

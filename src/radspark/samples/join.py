@@ -94,15 +94,26 @@ def load_samples(
         test_share=test_share,
         seed=seed,
     )
+    frame = decode_matched(
+        matched, preparation=preparation or PreparationSettings(), splits=splits, num_partitions=num_partitions
+    )
+    return LoadedSamples(frame, matched.labels, matched.counts)
+
+
+def decode_matched(
+    matched: MatchedLabels,
+    *,
+    preparation: PreparationSettings,
+    splits: Collection[str] | None = None,
+    num_partitions: int | None = None,
+) -> DataFrame:
+    """The samples of `LoadedSamples.frame`, decoded when it is used. Arguments and errors are `load_samples`'s."""
     frame = matched.frame
     if splits is not None:
         _check_splits(matched.counts, splits)
         frame = frame.where(sf.col("split").isin(*splits))
-    decoded = read_images(
-        spark, frame, settings=preparation or PreparationSettings(), num_partitions=num_partitions, path_column="path"
-    )
-    columns = (*LABEL_TABLE.names, "path", "image", "error")
-    return LoadedSamples(decoded.select(*columns), matched.labels, matched.counts)
+    decoded = read_images(frame.sparkSession, frame, settings=preparation, num_partitions=num_partitions)
+    return decoded.select(*LABEL_TABLE.names, "path", "image", "error")
 
 
 def match_labels(

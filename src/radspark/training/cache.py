@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +99,7 @@ class ShardCache:
         folder = self._folder / name.folder
         folder.mkdir(mode=0o700, exist_ok=True)
 
-        def array(file: str, dtype: type, shape: tuple[int, ...]) -> NDArray:  # type: ignore[type-arg]
+        def array(file: str, dtype: type, shape: tuple[int, ...]) -> Any:
             return np.memmap(folder / file, dtype=dtype, mode=mode, shape=shape)  # type: ignore[call-overload]
 
         return CachedShard(

@@ -1,4 +1,4 @@
-"""How the workers of a round add up their gradients: a torch.distributed process group with the life of a `with` block."""
+"""How the workers of a round add up their gradients: a torch.distributed group with the life of a `with` block."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Protocol
 import psutil
 import torch
 import torch.distributed as dist
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 
 class Group(Protocol):
@@ -78,7 +79,8 @@ def join_group(
     Args:
         address: where rank 0 can be reached by the others.
         own_address: where this worker can be reached; its interface carries the exchange.
-        share_port: called by every worker, rank 0 with the port that it listens on, the others with 0; returns rank 0's.
+        share_port: called by every worker, rank 0 with the port that it listens on, the others with 0; returns
+            rank 0's.
         timeout_seconds: a peer that stays silent for longer counts as dead; a closed connection is noticed at once.
     """
     if size == 1:
@@ -89,10 +91,10 @@ def join_group(
     if interface:
         os.environ["GLOO_SOCKET_IFNAME"] = interface
     if rank == 0:
-        store = dist.TCPStore(address, 0, size, is_master=True, wait_for_workers=False, timeout=timeout)
+        store = TCPStore(address, 0, size, is_master=True, wait_for_workers=False, timeout=timeout)
         share_port(store.port)
     else:
-        store = dist.TCPStore(address, share_port(0), size, is_master=False, timeout=timeout)
+        store = TCPStore(address, share_port(0), size, is_master=False, timeout=timeout)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timeout)
     try:
         yield ProcessGroup(rank, size)

@@ -1,4 +1,4 @@
-"""A round as a worker sees it: from a state and the shards it holds, through some steps, to a new state and measurements."""
+"""A round as a worker sees it: from a state and its shards, through some steps, to a new state and measurements."""
 
 from __future__ import annotations
 

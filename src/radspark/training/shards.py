@@ -1,4 +1,4 @@
-"""Which samples a shard takes at each step: pure arithmetic of (seed, epoch, shard), the same on any number of workers."""
+"""Which samples a shard takes at each step: arithmetic of (seed, epoch, shard), the same on any number of workers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class ShardPlan:
     def micro_batches(self, shard: int, *, epoch: int, step: int) -> list[NDArray[np.int64]]:
         """Indices within the shard of each forward pass of one step (`step` counts from 0 within the epoch)."""
         order = self.epoch_order(shard, epoch=epoch)
-        taken = order[_bound(len(order), step, self.steps_per_epoch) : _bound(len(order), step + 1, self.steps_per_epoch)]
+        steps = self.steps_per_epoch
+        taken = order[_bound(len(order), step, steps) : _bound(len(order), step + 1, steps)]
         pieces = max(1, min(math.ceil(len(taken) / self.micro_batch_size), len(taken) // MIN_SAMPLES))
         return [taken[_bound(len(taken), i, pieces) : _bound(len(taken), i + 1, pieces)] for i in range(pieces)]
 
@@ -76,8 +77,7 @@ def match_workers(held: Sequence[frozenset[int]], *, num_shards: int) -> list[in
     """
     num_workers = len(held)
     ranges = [
-        frozenset(shards_of_worker(rank, num_shards=num_shards, num_workers=num_workers))
-        for rank in range(num_workers)
+        frozenset(shards_of_worker(rank, num_shards=num_shards, num_workers=num_workers)) for rank in range(num_workers)
     ]
     ranks: dict[int, int] = {}
     free = list(range(num_workers))

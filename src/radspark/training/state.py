@@ -1,4 +1,4 @@
-"""TrainingState: all that is needed to go on with a run, and nothing else; safetensors bytes between driver and workers."""
+"""TrainingState: all that is needed to go on with a run, and nothing else; packed, it is one safetensors file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One synchronous mini-batch update: forward and backward over a worker's micro-batches, one sum over all workers, update.
+"""One synchronous mini-batch update: forward and backward over micro-batches, one sum over all workers, update.
 
 Gradients, batch-norm statistics, loss and sample count lie in one flat vector, so that a step is one exchange.
 N samples of a micro-batch, C findings, H = W side of the network's input.
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from radspark.nn.losses import masked_bce
@@ -76,8 +75,8 @@ class Stepper:
         self._statistics = _flatten_statistics(norms)
         num_gradients = sum(p.numel() for p in self._parameters)
         self._exchange = torch.zeros(num_gradients + self._statistics.numel() + MEASURES)
-        self._gradients, self._statistics_sum, self._measures = self._exchange.split(
-            [num_gradients, self._statistics.numel(), MEASURES]
+        self._gradients, self._statistics_sum, self._measures = torch.split(
+            self._exchange, [num_gradients, self._statistics.numel(), MEASURES]
         )
         self._point_gradients_into_exchange()
 

@@ -78,7 +78,7 @@ def _draw_edema(chest: Chest, lesion: Lesion) -> list[Box]:
         center = x + side * rng.uniform(8.0, 26.0), y + rng.uniform(-6.0, 34.0)
         across, down = (chest.x - center[0]) / rng.uniform(26, 38), (chest.y - center[1]) / rng.uniform(42, 62)
         wing = np.exp(-((across**2 + down**2) ** 1.2)) * chest.inside(side)
-        texture = np.exp(0.35 * grain(chest, rng, grain_mm=7.0))
+        texture = np.exp(0.28 * grain(chest, rng, grain_mm=9.0))
         wings.append(np.clip(rng.uniform(0.6, 1.1) * wing * texture, 0, 1.3))
         for _ in range(11):
             height = rng.uniform(0.66, 1.06) * chest.anatomy.dome_top(side)
@@ -109,9 +109,9 @@ def _draw_atelectasis(chest: Chest, lesion: Lesion) -> list[Box]:
         t = np.linspace(-0.5, 0.5, 16)
         path = np.stack([x + t * length, y + t * length * slope + 3.0 * t**2], axis=1)
         widths = rng.uniform(4.5, 8.0) * np.sqrt(1.02 - 4 * t**2)
-        bands = np.maximum(bands, soft_region(chest, ribbon(path, widths), softness_mm=0.9))
+        bands = np.maximum(bands, soft_region(chest, ribbon(path, widths), softness_mm=1.3))
     bands *= chest.inside(side)
-    chest.fill_air(np.clip(0.58 * lesion.severity * bands, 0, 0.8))
+    chest.fill_air(np.clip(0.46 * lesion.severity * bands, 0, 0.8))
     return boxes_of(chest, bands)
 
 

@@ -65,7 +65,7 @@ class Chest:
         """The sum of all layers, float32 at fine resolution."""
         soft = resize(self.tissue - self.air, self.fine.side)
         visible = resize(np.clip(self.markings, 0.0, 1.0), self.fine.side)
-        return soft + self.vessels * visible + self.lines
+        return np.asarray(soft + self.vessels * visible + self.lines)
 
 
 def build_chest(anatomy: Anatomy, frame: Frame) -> Chest:

@@ -10,20 +10,20 @@ from radspark.datasets.phantom.anatomy import Physique, draw_physique
 from radspark.labels import NIH_FINDINGS
 
 WEIGHTS = {
-    "Atelectasis": 0.105,
-    "Cardiomegaly": 0.075,
-    "Effusion": 0.090,
-    "Infiltration": 0.130,
+    "Atelectasis": 0.120,
+    "Cardiomegaly": 0.085,
+    "Effusion": 0.110,
+    "Infiltration": 0.165,
     "Mass": 0.085,
     "Nodule": 0.090,
     "Pneumonia": 0.075,
-    "Pneumothorax": 0.080,
+    "Pneumothorax": 0.090,
     "Consolidation": 0.080,
-    "Edema": 0.070,
-    "Emphysema": 0.070,
+    "Edema": 0.075,
+    "Emphysema": 0.085,
     "Fibrosis": 0.085,
     "Pleural_Thickening": 0.080,
-    "Hernia": 0.100,
+    "Hernia": 0.085,
 }
 """How often each finding is drawn first: NIH's order, with the rare ones lifted so that few images show all."""
 

@@ -52,7 +52,7 @@ class Frame:
         """Pixel coordinates (n, 2) of points (n, 2) in millimetres."""
         cos, sin = math.cos(self.roll) * self.pixels_per_mm, math.sin(self.roll) * self.pixels_per_mm
         origin = np.asarray([self.center[0] - depth * math.sin(self.yaw), self.center[1]])
-        return (points - origin) @ np.asarray([[cos, sin], [-sin, cos]]) + self.side / 2
+        return np.asarray((points - origin) @ np.asarray([[cos, sin], [-sin, cos]]) + self.side / 2)
 
     def grid(self) -> tuple[Array, Array]:
         """Millimetres x and y of every pixel's middle, float32 (side, side), at depth 0."""
@@ -102,12 +102,12 @@ def _ink(value: float) -> int:
 
 def smooth_open(points: list[tuple[float, float]], *, samples: int = 40) -> Array:
     """A smooth curve (samples, 2) through the points, from the first to the last."""
-    return _spline(len(points), samples, False) @ np.asarray(points)
+    return np.asarray(_spline(len(points), samples, False) @ np.asarray(points))
 
 
 def smooth_closed(points: list[tuple[float, float]], *, samples: int = 80) -> Array:
     """A smooth closed outline (samples, 2) through the points."""
-    return _spline(len(points), samples, True) @ np.asarray(points)
+    return np.asarray(_spline(len(points), samples, True) @ np.asarray(points))
 
 
 @cache

@@ -35,30 +35,45 @@ class Drawing:
 
 def render(image: PlannedImage, *, seed: int, size: int) -> Drawing:
     """Draw one image; depends on nothing but its arguments."""
-    rng = np.random.default_rng((seed, 4, image.patient_id, image.follow_up))
-    lesions = {name: _lesion(name, image, seed=seed, rng=rng) for name in DRAWING_ORDER if name in image.findings}
-    anatomy = _breathe(image, rng)
-    for name, lesion in lesions.items():
-        anatomy = ARTISTS[name].reshape(anatomy, lesion)
-    portable = image.view == "AP"
-    frame = Frame(
-        side=size,
-        field_mm=float(rng.uniform(345.0, 450.0)),
-        center=(float(rng.normal(0, 13.0)), 0.52 * anatomy.height + float(rng.normal(0, 15.0))),
-        roll=float(rng.normal(0, 0.06 if portable else 0.04)),
-        yaw=float(rng.normal(0, 0.10 if portable else 0.06)),
-    )
+    anatomy, lesions = prepare_anatomy(image, seed=seed), _lesions(image, seed=seed)
+    rng = np.random.default_rng((seed, 6, image.patient_id, image.follow_up))
+    frame = _place_detector(anatomy, rng, size=size)
     chest = build_chest(anatomy, frame)
     boxes = [(name, box) for name, lesion in lesions.items() for box in ARTISTS[name].draw(chest, lesion)]
     technique = draw_technique(rng, view=image.view, depth_mm=image.physique.depth)
     return Drawing(expose(chest.thickness(), technique, frame, rng), tuple(boxes), frame.field_mm / size)
 
 
-def _lesion(name: str, image: PlannedImage, *, seed: int, rng: np.random.Generator) -> Lesion:
+def prepare_anatomy(image: PlannedImage, *, seed: int) -> Anatomy:
+    """The chest in breath and view of one image, reshaped by its findings."""
+    anatomy = _breathe(image, np.random.default_rng((seed, 4, image.patient_id, image.follow_up)))
+    for name, lesion in _lesions(image, seed=seed).items():
+        anatomy = ARTISTS[name].reshape(anatomy, lesion)
+    return anatomy
+
+
+def _place_detector(anatomy: Anatomy, rng: np.random.Generator, *, size: int) -> Frame:
+    """Nobody stands quite straight or in the middle, least of all in bed."""
+    portable = anatomy.view == "AP"
+    return Frame(
+        side=size,
+        field_mm=float(rng.uniform(345.0, 450.0)),
+        center=(float(rng.normal(0, 13.0)), 0.52 * anatomy.height + float(rng.normal(0, 15.0))),
+        roll=float(rng.normal(0, 0.06 if portable else 0.04)),
+        yaw=float(rng.normal(0, 0.10 if portable else 0.06)),
+    )
+
+
+def _lesions(image: PlannedImage, *, seed: int) -> dict[str, Lesion]:
     """A finding stays on its side and in its place; its severity varies from image to image."""
-    origin = (seed, 5, image.patient_id, NIH_FINDINGS.index(name))
-    side = RIGHT if np.random.default_rng(origin).random() < 0.5 else LEFT
-    return Lesion(side=side, severity=float(rng.uniform(0.8, 1.25)), seed=origin)
+    lesions = {}
+    for name in DRAWING_ORDER:
+        if name in image.findings:
+            origin = (seed, 5, image.patient_id, NIH_FINDINGS.index(name))
+            side = RIGHT if np.random.default_rng(origin).random() < 0.5 else LEFT
+            severity = np.random.default_rng((*origin, 2, image.follow_up)).uniform(0.8, 1.25)
+            lesions[name] = Lesion(side=side, severity=float(severity), seed=origin)
+    return lesions
 
 
 def _breathe(image: PlannedImage, rng: np.random.Generator) -> Anatomy:

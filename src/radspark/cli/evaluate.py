@@ -1,0 +1,153 @@
+"""`radspark evaluate`: a bundle on one split of a data set, as metrics, predictions and a report."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+
+from radspark.cli.options import (
+    Conf,
+    DataDir,
+    DatasetName,
+    Master,
+    SplitPolicyName,
+    check_dataset_name,
+    make_output_folder,
+    parse_conf,
+)
+from radspark.errors import DataError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from radspark.labels import LabelSet
+    from radspark.metrics import Evaluation
+    from radspark.ml import XRayModel
+
+
+def evaluate(
+    bundle: Annotated[str, typer.Option(help="Folder of the bundle, on any file system of Spark.")],
+    dataset: DatasetName,
+    data_dir: DataDir,
+    out: Annotated[Path, typer.Option(help="Folder for metrics.json, predictions.parquet and report.html.")],
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split_policy: SplitPolicyName = "official",
+    validation_share: Annotated[float, typer.Option(help="As it was in training.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of the split, as it was in training.")] = 0,
+    master: Master = None,
+    conf: Conf = None,
+) -> None:
+    """Test a bundle: exact AUROC and average precision per finding, on radiographs that it has not seen."""
+    evaluate_to_folder(
+        bundle,
+        dataset,
+        data_dir,
+        out,
+        split=split,
+        split_policy=split_policy,
+        validation_share=validation_share,
+        seed=seed,
+        master=master,
+        conf=parse_conf(conf),
+    )
+
+
+def evaluate_to_folder(
+    bundle: str,
+    dataset: str,
+    data_dir: str,
+    out: Path,
+    *,
+    split: str,
+    split_policy: str = "official",
+    validation_share: float = 0.1,
+    seed: int = 0,
+    master: str | None = None,
+    conf: dict[str, str] | None = None,
+) -> Evaluation:
+    """Evaluate and write the results."""
+    check_dataset_name(dataset)
+    make_output_folder(out)
+
+    import numpy as np
+
+    from radspark.cli.examples import pick_examples
+    from radspark.cli.facts import data_summary, is_synthetic, package_versions
+    from radspark.cli.screen import console, evaluation_table
+    from radspark.frames.session import get_session
+    from radspark.metrics import evaluate_scores, roc_curves
+    from radspark.ml import XRayModel
+    from radspark.report import EvaluationReport, write_evaluation_report
+    from radspark.samples.join import decode_matched, match_labels
+    from radspark.settings import to_dict
+
+    spark = get_session(master=master, conf=conf)
+    model = XRayModel.loadBundle(bundle)
+    matched = match_labels(
+        spark, dataset, data_dir, split_policy=split_policy, validation_share=validation_share, seed=seed
+    )
+    check_labels(model, matched.labels, dataset)
+    samples = decode_matched(matched, preparation=model.bundle.preparation, splits=(split,))
+    with console.status(f"scoring the {split} split ..."):
+        rows = score(model, samples)
+    scored = [row for row in rows if row["probability"] is not None]
+    if not scored:
+        raise DataError(f"none of the {len(rows)} radiographs of the split {split!r} can be read.")
+    labels_NC = np.array([[np.nan if v is None else v for v in row["labels"]] for row in scored], np.float32)
+    probabilities_NC = np.array([row["probability"] for row in scored], np.float32)
+    evaluation = evaluate_scores(labels_NC, probabilities_NC, model.labels)
+    write_predictions(scored, out / "predictions.parquet")
+    metrics = {"split": split, "unreadable": len(rows) - len(scored), **evaluation.to_dict()}
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    synthetic = is_synthetic(spark, data_dir)
+    write_evaluation_report(
+        out / "report.html",
+        EvaluationReport(
+            title="Evaluation report",
+            split=split,
+            data=data_summary({split: (len(scored), len(rows) - len(scored))}, matched, dataset, synthetic=synthetic),
+            evaluation=evaluation,
+            curves=roc_curves(labels_NC, probabilities_NC, model.labels),
+            examples=pick_examples(matched.frame, model.bundle, split=split),
+            recipe={"model": to_dict(model.bundle.model), "preparation": to_dict(model.bundle.preparation)},
+            versions=package_versions(),
+            created=datetime.date.today().isoformat(),
+        ),
+    )
+    kind = "synthetic " if synthetic else ""
+    console.print(evaluation_table(evaluation, title=f"{kind}{split} split, {len(scored):,} radiographs"))
+    return evaluation
+
+
+def check_labels(model: XRayModel, labels: LabelSet, dataset: str) -> None:
+    """Raise DataError unless a model's findings are those of the data set, in the same order."""
+    if model.labels != labels:
+        raise DataError(
+            f"the bundle's findings ({', '.join(model.labels)}) are not those of dataset {dataset!r} "
+            f"({', '.join(labels)}); evaluate on a data set with the same findings."
+        )
+
+
+def score(model: XRayModel, samples: DataFrame) -> list[Any]:
+    """Rows of `image_id, patient_id, labels, probability`; a null probability is an unreadable image."""
+    return model.transform(samples).select("image_id", "patient_id", "labels", "probability").collect()
+
+
+def write_predictions(rows: Sequence[Any], file: Path) -> None:
+    """One Parquet file of `image_id, patient_id, labels, probability`, in the order of image ids."""
+    ordered = sorted(rows, key=lambda row: str(row["image_id"]))
+    floats = pa.list_(pa.float32())
+    columns = {
+        "image_id": pa.array([row["image_id"] for row in ordered], pa.string()),
+        "patient_id": pa.array([row["patient_id"] for row in ordered], pa.string()),
+        "labels": pa.array([row["labels"] for row in ordered], floats),
+        "probability": pa.array([row["probability"] for row in ordered], floats),
+    }
+    pq.write_table(pa.table(columns), file)

@@ -1,0 +1,64 @@
+"""What reports say beside the figures: counts of the data, whether it is synthetic, versions of packages."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from radspark.datasets.phantom.writer import MARK
+from radspark.datasets.registry import get_dataset
+from radspark.datasets.tables import in_folder, list_files
+from radspark.report import DataSummary
+from radspark.report.content import SplitCounts
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from radspark.samples.join import MatchedLabels
+
+PACKAGES = ("radspark", "pyspark", "torch", "timm", "numpy", "pillow", "pydicom")
+
+
+def package_versions() -> dict[str, str]:
+    """Of Python and the packages that decide a result."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
+
+
+def is_synthetic(spark: SparkSession, data_dir: str) -> bool:
+    """Whether the folder was written by `radspark data phantom`."""
+    return bool(list_files(spark, in_folder(data_dir, MARK)))
+
+
+def data_summary(
+    read: Mapping[str, tuple[int, int]], matched: MatchedLabels, dataset: str, *, synthetic: bool
+) -> DataSummary:
+    """Counts for a report.
+
+    Args:
+        read: split to (readable, unreadable) radiographs.
+    """
+    used = matched.frame.where(F.col("split").isin(*read))
+    positives = [F.sum((F.get("labels", F.lit(i)) == 1).cast("long")) for i in range(len(matched.labels))]
+    row = used.agg(
+        F.array(*positives).alias("positives"),
+        F.sum((~F.array_contains("labels", F.lit(1.0))).cast("long")).alias("no_finding"),
+    ).first()
+    patients = {
+        row["split"]: row["patients"]
+        for row in used.groupBy("split").agg(F.countDistinct("patient_id").alias("patients")).collect()
+    }
+    assert row is not None, "an aggregate always has a row"
+    return DataSummary(
+        name=("Synthetic radiographs in the layout of " if synthetic else "") + get_dataset(dataset).title,
+        splits=tuple(
+            SplitCounts(split, readable, unreadable, patients.get(split))
+            for split, (readable, unreadable) in read.items()
+        ),
+        positives={name: row["positives"][i] or 0 for i, name in enumerate(matched.labels)},
+        no_finding=row["no_finding"],
+        synthetic=synthetic,
+    )

@@ -1,0 +1,72 @@
+"""From a recipe file, a preset and flags to one Recipe: flags win over the file, the file over the preset."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from radspark.errors import DataError
+from radspark.settings import PRESETS, Recipe, from_dict, to_dict
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FORMAT_VERSION = 1
+
+
+def resolve_recipe(
+    *,
+    file: Path | None,
+    preset: str,
+    flags: Mapping[tuple[str, str], Any],
+    image_size: int | None,
+    crop_size: int | None,
+) -> Recipe:
+    """All choices of a run.
+
+    Args:
+        flags: (section, field) to value; None where a flag was not given.
+        image_size: side of the prepared images; the network sees all of it unless `crop_size` is given.
+
+    Raises:
+        ValueError: an unknown preset, field or value.
+        DataError: the file is not TOML.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
+    values = to_dict(PRESETS[preset])
+    for section, content in (_read(file) if file else {}).items():
+        is_table = isinstance(content, dict) and isinstance(values.get(section), dict)
+        values[section] = {**values[section], **content} if is_table else content
+    for (section, name), value in flags.items():
+        if value is not None:
+            values[section][name] = value
+    if image_size is not None:
+        values["preparation"]["size"] = values["model"]["input_size"] = image_size
+    if crop_size is not None:
+        values["model"]["input_size"] = crop_size
+    recipe = from_dict(Recipe, values)
+    return recipe.with_image_size(recipe.preparation.size)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} is not a TOML recipe: {error}") from error
+    version = values.pop("format_version", FORMAT_VERSION)
+    if version != FORMAT_VERSION:
+        raise DataError(f"{file} is a recipe of format {version}; this radspark reads format {FORMAT_VERSION}.")
+    values.pop("data", None)
+    return values
+
+
+def write_recipe(recipe: Recipe, data: Mapping[str, Any], file: Path) -> None:
+    """Write the resolved recipe, with the data that it was run on for the reader's eye."""
+    import tomli_w
+
+    file.write_text(tomli_w.dumps({"format_version": FORMAT_VERSION, "data": dict(data), **to_dict(recipe)}))

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from radspark.errors import DataError
+from radspark.frames import read_images
+from radspark.frames.image_schema import arrow_to_images
+from radspark.images import ImageLimits, read_radiograph
+from radspark.settings import PreparationSettings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+pytestmark = pytest.mark.spark
+
+
+def png(grey: int, side: int = 40) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (side, side), grey).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def bomb() -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+def name_of(path: str) -> str:
+    return path.rsplit("/", 1)[1]
+
+
+def errors_of(images: DataFrame) -> dict[str, str | None]:
+    rows = images.selectExpr("path", "error", "image is null as missing").collect()
+    assert all(row.missing == (row.error is not None) for row in rows)
+    return {name_of(row.path): row.error for row in rows}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve images of grey 0, 20, ... 220, three of them in a folder below."""
+    folder = tmp_path_factory.mktemp("images")
+    (folder / "below").mkdir()
+    for i in range(12):
+        (folder / ("below" if i >= 9 else ".") / f"{i:02d}.png").write_bytes(png(20 * i))
+    return folder
+
+
+def test_uniform_images_keep_their_grey(spark: SparkSession, folder: Path) -> None:
+    table = read_images(spark, str(folder), size=32).toArrow()
+    pixels = arrow_to_images(table.column("image"))
+    greys = {name_of(path): image for path, image in zip(table.column("path").to_pylist(), pixels, strict=True)}
+    assert all((greys[f"{i:02d}.png"] == 20 * i).all() for i in range(12))
+    assert pixels.shape == (12, 32, 32)
+
+
+def test_origin_is_the_path(spark: SparkSession, folder: Path) -> None:
+    row = read_images(spark, str(folder / "03.png")).head()
+    assert (row.image.origin, row.image.height, row.image.nChannels, row.image.mode) == (row.path, 256, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("sources", "count"), [(["*.png"], 9), (["0[1-3].png", "below"], 6), (["{00,11,below/11}.png"], 2), (["."], 12)]
+)
+def test_globs_folders_and_lists_are_read(spark: SparkSession, folder: Path, sources: list[str], count: int) -> None:
+    paths = [f"{folder}/{source}" for source in sources]
+    assert read_images(spark, paths if len(paths) > 1 else paths[0]).count() == count
+
+
+def test_bad_files_are_rows_with_their_reason(spark: SparkSession, tmp_path: Path) -> None:
+    files = {
+        "good.png": png(1),
+        "bomb.png": bomb(),
+        "cut.png": png(1)[:-20],
+        "empty.png": b"",
+        "text.png": b"Finding Labels,Age\n",
+        "long.png": bytes(3 * 2**20),
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    errors = errors_of(read_images(spark, str(tmp_path), limits=ImageLimits(max_bytes=2**20)))
+    assert errors.pop("good.png") is None
+    assert errors == {
+        "bomb.png": "image of 60000 x 60000 pixels; the limits are 50 million pixels (max_pixels) and 30000 on a side "
+        "(max_side).",
+        "cut.png": "PNG cut short: the file is truncated.",
+        "empty.png": "empty file: it has 0 bytes.",
+        "text.png": "not a radiograph: the file is text; formats that are read: PNG, JPEG, DICOM.",
+        "long.png": "file of 3.0 MiB; the limit is 1.0 MiB (max_bytes).",
+    }
+
+
+NAMES = [
+    "b, c.png",
+    "d e.png",
+    "f[1].png",
+    "g{x,y}.png",
+    "h%20i.png",
+    "j*.png",
+    "ü.png",
+    "q#r.png",
+    "s?t.png",
+    "k\\l.png",
+]
+
+
+def test_odd_names_are_read_from_a_folder_and_one_by_one(spark: SparkSession, tmp_path: Path) -> None:
+    odd = tmp_path / "odd [2020]"
+    odd.mkdir()
+    for name in NAMES:
+        (odd / name).write_bytes(png(3))
+    expected = dict.fromkeys(NAMES)
+    assert errors_of(read_images(spark, str(odd))) == expected
+    assert errors_of(read_images(spark, [str(odd / name) for name in NAMES])) == expected
+    table = spark.createDataFrame([(str(odd / name),) for name in NAMES], "path string")
+    assert errors_of(read_images(spark, table)) == expected
+
+
+def test_colon_that_hadoop_cannot_open_is_an_error_of_its_row(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("12:30.png", "good.png"):
+        (tmp_path / name).write_bytes(png(3))
+    errors = errors_of(read_images(spark, str(tmp_path)))
+    assert errors["good.png"] is None
+    assert "colon" in str(errors["12:30.png"])
+
+
+@pytest.mark.parametrize("num_partitions", [1, 2, 5, 20])
+def test_partitions_asked_for_are_used(spark: SparkSession, folder: Path, num_partitions: int) -> None:
+    images = read_images(spark, str(folder), num_partitions=num_partitions)
+    assert images.rdd.getNumPartitions() == num_partitions
+    assert images.count() == 12
+
+
+def test_partitions_asked_for_are_used_with_a_table(spark: SparkSession, folder: Path) -> None:
+    table = spark.createDataFrame([(f"{folder}/0{i}.png",) for i in range(6)], "path string")
+    images = read_images(spark, table, num_partitions=3)
+    assert (images.rdd.getNumPartitions(), images.count()) == (3, 6)
+
+
+def add_process(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield pa.RecordBatch.from_pydict({"pid": [os.getpid()] * batch.num_rows})
+
+
+def test_two_processes_read_and_neither_is_the_driver(spark: SparkSession, folder: Path) -> None:
+    images = read_images(spark, str(folder), num_partitions=2)
+    pids = {row.pid for row in images.mapInArrow(add_process, "pid long").collect()}
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+
+
+def test_rows_and_columns_of_a_table_are_kept(spark: SparkSession, folder: Path) -> None:
+    first = f"{folder}/01.png"
+    rows = [(1, first), (2, f"file:{first}"), (3, first), (4, None), (5, f"{folder}/no.png"), (6, "/no/folder/x.png")]
+    table = spark.createDataFrame(rows, "key int, file string")
+    images = read_images(spark, table, path_column="file")
+    assert images.columns == ["key", "file", "image", "error"]
+    seen = {row.key: (row.file, row.image and row.image.data[0], row.error) for row in images.collect()}
+    assert {key: (file, error) for key, (file, _, error) in seen.items()} == {
+        key: (file, {4: "no path is given.", 5: "file not found.", 6: "file not found."}.get(key)) for key, file in rows
+    }
+    assert [seen[key][1] for key in range(1, 7)] == [20, 20, 20, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("empty", "no file was found in .*empty; is it the folder of the images"),
+        ("nowhere", "nowhere does not exist"),
+        ("*.jpg", "does not exist"),
+    ],
+)
+def test_nothing_to_read_is_one_sentence(spark: SparkSession, tmp_path: Path, source: str, reason: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=reason):
+        read_images(spark, str(tmp_path / source))
+
+
+def test_unknown_file_system_is_one_sentence(spark: SparkSession) -> None:
+    with pytest.raises(DataError, match='No FileSystem for scheme "nowhere"'):
+        read_images(spark, "nowhere://bucket/images")
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "reason"),
+    [
+        ("/no/folder/x.png", DataError, "none of the 1 paths in column 'path' names a file, such as /no/folder/x.png"),
+        ("images/x.png", DataError, "must be absolute or URIs, got 'images/x.png'"),
+    ],
+)
+def test_table_that_names_no_file_is_an_error(spark: SparkSession, path: str, error: type, reason: str) -> None:
+    with pytest.raises(error, match=reason):
+        read_images(spark, spark.createDataFrame([(path,)], "path string"))
+
+
+def test_wrong_arguments_are_named(spark: SparkSession, folder: Path) -> None:
+    with pytest.raises(ValueError, match="num_partitions must be at least 1, got 0"):
+        read_images(spark, str(folder), num_partitions=0)
+    with pytest.raises(ValueError, match="size must be settings"):
+        read_images(spark, str(folder), size=64, settings=PreparationSettings(size=32))
+    with pytest.raises(ValueError, match=r"path_column must be a column of the table \(id\)"):
+        read_images(spark, spark.range(1))
+    with pytest.raises(ValueError, match="must not have a column 'error'"):
+        read_images(spark, spark.createDataFrame([("a", "b")], "path string, error string"))
+
+
+@pytest.mark.data
+def test_real_files_equal_what_one_process_reads(spark: SparkSession, shared_data: Path) -> None:
+    settings = PreparationSettings(size=64, aspect="pad")
+    sources = [f"{shared_data}/nih-1024/images/0000*.png", f"{shared_data}/nih-1024/dicom/0000*.dcm"]
+    table = read_images(spark, sources, settings=settings).toArrow()
+    paths = [Path(path.removeprefix("file:")) for path in table.column("path").to_pylist()]
+    for path, pixels in zip(paths, arrow_to_images(table.column("image")), strict=True):
+        np.testing.assert_array_equal(pixels, read_radiograph(path.read_bytes(), settings))
+    assert {path.suffix for path in paths} == {".png", ".dcm"}
