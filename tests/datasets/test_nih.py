@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from pyspark.sql import functions as sf
+from pyspark.sql import functions as F
 
 from radspark.datasets.nih import read_nih, read_nih_boxes
 from radspark.datasets.schema import LABEL_TABLE, SPLITS
@@ -206,13 +206,12 @@ def test_boxes_of_an_unknown_finding_are_an_error(spark, tmp_path):
 @pytest.mark.data
 def test_published_table_has_its_published_counts(spark, shared_data):
     table = read_nih(spark, shared_data / "nih-256")
-    infiltration, hernia = (sf.sum(sf.col("labels")[NIH_FINDINGS.index(name)]) for name in ("Infiltration", "Hernia"))
-    total = table.agg(sf.count("*"), sf.count_distinct("patient_id"), infiltration, hernia).first()
+    infiltration, hernia = (F.sum(F.col("labels")[NIH_FINDINGS.index(name)]) for name in ("Infiltration", "Hernia"))
+    total = table.agg(F.count("*"), F.count_distinct("patient_id"), infiltration, hernia).first()
     # Wang et al. 2017 and DECK.md.
     assert tuple(total) == (112_120, 30_805, 19_894, 227)
     by_split = {
-        row["split"]: row
-        for row in table.groupBy("split").agg(sf.count("*"), sf.count_distinct("patient_id")).collect()
+        row["split"]: row for row in table.groupBy("split").agg(F.count("*"), F.count_distinct("patient_id")).collect()
     }
     assert by_split["train"][1] + by_split["validation"][1] == 86_524
     assert by_split["test"][1] == 25_596

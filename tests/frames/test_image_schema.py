@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def to_arrow(pixels: np.ndarray, missing: list[int] | None = None) -> pa.StructArray:
     mask = np.isin(np.arange(len(pixels)), missing or [])
-    return images_to_arrow(pixels, pa.array([f"file:/{i}.png" for i in range(len(pixels))]), mask)
+    return images_to_arrow(pixels, pa.array([f"file:/{i}.png" for i in range(len(pixels))], pa.string()), mask)
 
 
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=3, max_dims=3, max_side=6)), st.integers(0, 5))

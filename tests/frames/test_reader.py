@@ -126,6 +126,15 @@ def test_odd_names_are_read_from_a_folder_and_one_by_one(spark: SparkSession, tm
     assert errors_of(read_images(spark, table)) == expected
 
 
+def test_file_of_no_bytes_is_a_row_whatever_the_source(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("nothing [1] %20.png", "none.png"):
+        (tmp_path / name).touch()
+    expected = dict.fromkeys(["nothing [1] %20.png", "none.png"], "empty file: it has 0 bytes.")
+    table = spark.createDataFrame([(str(tmp_path / name),) for name in expected], "path string")
+    assert errors_of(read_images(spark, str(tmp_path))) == expected
+    assert errors_of(read_images(spark, table, num_partitions=1)) == expected
+
+
 def test_colon_that_hadoop_cannot_open_is_an_error_of_its_row(spark: SparkSession, tmp_path: Path) -> None:
     for name in ("12:30.png", "good.png"):
         (tmp_path / name).write_bytes(png(3))

@@ -108,8 +108,9 @@ def test_second_session_in_a_process_starts_after_the_first_is_stopped() -> None
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ("master='nonsense'", "Spark did not start with master 'nonsense'"),
-        ("conf={'spark.driver.memory': '12 apples'}", "Spark's Java process ended before it was ready: .*12 apples"),
+        ("master='nonsense'", "Spark's Java process ended before it was ready: .*Master must"),
+        ("master='local[x]'", r"Spark did not start with master 'local\[x\]': Could not parse"),
+        ("conf={'spark.driver.memory': '12 apples'}", "Spark's Java process ended .* Invalid maximum heap size"),
     ],
 )
 def test_failed_start_is_one_sentence(arguments: str, reason: str) -> None:

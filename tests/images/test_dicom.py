@@ -72,6 +72,12 @@ def test_stored_bits_set_the_full_scale(bits: int) -> None:
     np.testing.assert_array_equal(image.pixels, pixels)
 
 
+def test_compressed_values_beyond_the_stored_bits_are_cut_to_them() -> None:
+    dataset = make_dicom(RAMP_8, syntax=JPEGBaseline8Bit, BitsStored=6, HighBit=5)
+    dataset.PixelData = encapsulate([jpeg(RAMP_8)])
+    assert decode_radiograph(to_bytes(dataset)).pixels.max() <= 63
+
+
 def test_bits_above_the_stored_ones_are_dropped() -> None:
     image = decode_radiograph(to_bytes(make_dicom(RAMP_12 | np.uint16(0xF000), bits=12)))
     np.testing.assert_array_equal(image.pixels, RAMP_12)

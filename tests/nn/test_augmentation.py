@@ -81,7 +81,8 @@ def test_random_crops_are_windows_of_the_image(images_N1HW: torch.Tensor) -> Non
 
     found = [window_of(image[0], crop[0]) for image, crop in zip(images_N1HW, crops, strict=True)]
 
-    assert len(set(found)) > 6 and all(0 <= top <= 8 and 0 <= left <= 8 for top, left in found)
+    tops, lefts = zip(*found, strict=True)
+    assert len(set(tops)) > 3 and len(set(lefts)) > 3
 
 
 def window_of(image: torch.Tensor, crop: torch.Tensor) -> tuple[int, int]:
@@ -162,7 +163,9 @@ def test_each_epoch_draws_anew(images_N1HW: torch.Tensor) -> None:
 
 
 def test_the_global_generators_are_left_alone(images_N1HW: torch.Tensor) -> None:
-    before = torch.get_rng_state()
-    run(images_N1HW, ALL)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(987)
+        before = torch.get_rng_state()
+        run(images_N1HW, ALL)
 
-    assert torch.equal(torch.get_rng_state(), before)
+        assert torch.equal(torch.get_rng_state(), before)

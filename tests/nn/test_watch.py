@@ -19,6 +19,7 @@ from radspark.nn.watch import check_metric, is_better
         ("mean_auroc", 0.5, None, True),
         ("mean_auroc", None, None, False),
         ("mean_auroc", math.nan, 0.1, False),
+        ("mean_auroc", math.nan, None, False),
     ],
 )
 def test_the_name_of_a_metric_says_which_way_is_better(

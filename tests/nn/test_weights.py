@@ -172,5 +172,8 @@ def test_real_inception_weights_give_the_color_networks_features(shared_data: Pa
 def test_real_inception_weights_in_a_whole_inception_say_where_they_end(shared_data: Path) -> None:
     path = shared_data / "weights" / "inception_v3_imagenet_to_mixed_7a.safetensors"
 
-    with pytest.raises(WeightsError, match=r"90 missing \(Mixed_7b.*set model.truncate_at to Mixed_7a"):
-        build_network(ModelSettings("inception_v3"), 14, seed=0, weights=path)
+    with pytest.raises(
+        WeightsError,
+        match=r"inception_v3_imagenet_to_mixed_7a.safetensors does not fit inception_v3: 90 missing \(Mixed_7b.*set model.truncate_at to Mixed_7a",
+    ):
+        build_network(ModelSettings("inception_v3", weights=str(path)), 14, seed=0, weights=path.read_bytes())

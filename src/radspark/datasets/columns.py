@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as sf
+from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -17,7 +17,7 @@ _PER_YEAR = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 365.25 / 7, "D": 365.25}
 
 def stem(path: Column) -> Column:
     """File name without folders and without its last extension: `a/b/00000013_005.png` is `00000013_005`."""
-    return blank_to_null(sf.regexp_replace(sf.trim(path), r"^.*/|\.[^./]*$", ""))
+    return blank_to_null(F.regexp_replace(F.trim(path), r"^.*/|\.[^./]*$", ""))
 
 
 def years(age: Column) -> Column:
@@ -25,20 +25,20 @@ def years(age: Column) -> Column:
 
     Null for all else, and above `MAX_AGE_YEARS`.
     """
-    text = sf.upper(sf.trim(age))
-    number = sf.regexp_extract(text, r"^(\d+(?:\.\d+)?)[YMWD]?$", 1).try_cast("double")
-    unit = sf.regexp_extract(text, r"([YMWD]?)$", 1)
-    per_year = sf.create_map(*(sf.lit(item) for pair in _PER_YEAR.items() for item in pair))
+    text = F.upper(F.trim(age))
+    number = F.regexp_extract(text, r"^(\d+(?:\.\d+)?)[YMWD]?$", 1).try_cast("double")
+    unit = F.regexp_extract(text, r"([YMWD]?)$", 1)
+    per_year = F.create_map(*(F.lit(item) for pair in _PER_YEAR.items() for item in pair))
     value = number / per_year[unit]
-    return sf.when(value <= MAX_AGE_YEARS, value)
+    return F.when(value <= MAX_AGE_YEARS, value)
 
 
 def sex(text: Column) -> Column:
     """`M` or `F` from `M`, `F`, `Male`, `female`; null for all else."""
-    word = sf.upper(sf.trim(text))
-    return sf.when(word.isin("M", "MALE"), "M").when(word.isin("F", "FEMALE"), "F")
+    word = F.upper(F.trim(text))
+    return F.when(word.isin("M", "MALE"), "M").when(word.isin("F", "FEMALE"), "F")
 
 
 def blank_to_null(text: Column) -> Column:
     """Text without spaces around it; null where nothing is left."""
-    return sf.nullif(sf.trim(text), sf.lit(""))
+    return F.nullif(F.trim(text), F.lit(""))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as sf
+from pyspark.sql import functions as F
 
 from radspark.datasets.columns import blank_to_null, sex, stem, years
 from radspark.datasets.schema import check_rows, to_label_table
@@ -75,7 +75,7 @@ def read_nih(
     _check_findings(table, NIH_FINDINGS.names, file=name)
     if policy.needs_official:
         table = _with_official_split(spark, table, data_dir, found=files, table_name=name)
-    labeled = to_label_table(policy.assign(table.withColumn("labels", _labels(sf.col("findings"))), shares, seed))
+    labeled = to_label_table(policy.assign(table.withColumn("labels", _labels(F.col("findings"))), shares, seed))
     if not (policy.leaks_patients or allow_leak):
         check_no_leak(labeled)
     return labeled
@@ -94,15 +94,15 @@ def read_nih_boxes(spark: SparkSession, data_dir: Folder) -> DataFrame:
     table = read_csv(spark, data_dir, name)
     require_columns(table, ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]"), file=name, title=title)
     numbers = {"x": "Bbox [x", "y": "y", "width": "w", "height": "h]"}
-    finding = sf.col("Finding Label")
+    finding = F.col("Finding Label")
     for theirs, ours in _BOX_FINDINGS.items():
-        finding = sf.when(sf.trim(finding) == theirs, ours).otherwise(sf.trim(finding))
+        finding = F.when(F.trim(finding) == theirs, ours).otherwise(F.trim(finding))
     boxes = table.select(
-        stem(sf.col("Image Index")).alias("image_id"),
+        stem(F.col("Image Index")).alias("image_id"),
         finding.alias("finding"),
-        *(sf.col(theirs).try_cast("float").alias(ours) for ours, theirs in numbers.items()),
+        *(F.col(theirs).try_cast("float").alias(ours) for ours, theirs in numbers.items()),
     )
-    _check_findings(boxes.withColumn("findings", sf.array("finding")), NIH_FINDINGS.names, file=name)
+    _check_findings(boxes.withColumn("findings", F.array("finding")), NIH_FINDINGS.names, file=name)
     return boxes
 
 
@@ -114,24 +114,24 @@ def _read_rows(spark: SparkSession, data_dir: Folder, name: str) -> DataFrame:
     columns = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", gender, "View Position")
     require_columns(table, columns, file=name, title=TITLE)
     return table.select(
-        stem(sf.col("Image Index")).alias("image_id"),
-        sf.lit(None).alias("study_id"),
-        blank_to_null(sf.col("Patient ID")).alias("patient_id"),
-        years(sf.col("Patient Age")).alias("age"),
-        sex(sf.col(gender)).alias("sex"),
-        sf.upper(blank_to_null(sf.col("View Position"))).alias("view"),
-        sf.split(blank_to_null(sf.col("Finding Labels")), r"\s*\|\s*").alias("findings"),
-        sf.lit(None).cast("string").alias("split"),
+        stem(F.col("Image Index")).alias("image_id"),
+        F.lit(None).alias("study_id"),
+        blank_to_null(F.col("Patient ID")).alias("patient_id"),
+        years(F.col("Patient Age")).alias("age"),
+        sex(F.col(gender)).alias("sex"),
+        F.upper(blank_to_null(F.col("View Position"))).alias("view"),
+        F.split(blank_to_null(F.col("Finding Labels")), r"\s*\|\s*").alias("findings"),
+        F.lit(None).cast("string").alias("split"),
     )
 
 
 def _labels(findings: Column) -> Column:
-    return sf.array(*(sf.array_contains(findings, name).cast("float") for name in NIH_FINDINGS))
+    return F.array(*(F.array_contains(findings, name).cast("float") for name in NIH_FINDINGS))
 
 
 def _check_findings(table: DataFrame, known: Collection[str], *, file: str) -> None:
-    findings = table.select(sf.explode("findings").alias("finding"))
-    strange = findings.where(~sf.col("finding").isin(_NO_FINDING, *known)).agg(sf.min("finding")).first()
+    findings = table.select(F.explode("findings").alias("finding"))
+    strange = findings.where(~F.col("finding").isin(_NO_FINDING, *known)).agg(F.min("finding")).first()
     if strange is not None and strange[0] is not None:
         raise LabelTableError(
             f"{file} has the finding {strange[0]!r}; {TITLE} has {', '.join(known)} and {_NO_FINDING!r}. "
@@ -150,25 +150,25 @@ def _with_official_split(
                 "download it, or use split_policy='patient'."
             )
     train, test = (
-        read_list(spark, data_dir, name).select(stem(sf.col("line")).alias("image_id"), sf.lit(split).alias("split"))
+        read_list(spark, data_dir, name).select(stem(F.col("line")).alias("image_id"), F.lit(split).alias("split"))
         for split, name in OFFICIAL_LISTS.items()
     )
-    listed = train.union(test).groupBy("image_id").agg(sf.min("split").alias("split"), sf.max("split").alias("other"))
+    listed = train.union(test).groupBy("image_id").agg(F.min("split").alias("split"), F.max("split").alias("other"))
     _check_lists(listed, table, table_name=table_name)
     return table.drop("split").join(listed.drop("other"), "image_id", "left")
 
 
 def _check_lists(listed: DataFrame, table: DataFrame, *, table_name: str) -> None:
-    labeled = table.select("image_id", sf.lit(True).alias("labeled"))
+    labeled = table.select("image_id", F.lit(True).alias("labeled"))
     found = {
         row["split"]: row
         for row in listed.join(labeled, "image_id", "left")
         .groupBy("split")
         .agg(
-            sf.count("*").alias("listed"),
-            sf.count("labeled").alias("labeled"),
-            sf.count_if(sf.col("split") != sf.col("other")).alias("shared"),
-            sf.min("image_id").alias("example"),
+            F.count("*").alias("listed"),
+            F.count("labeled").alias("labeled"),
+            F.count_if(F.col("split") != F.col("other")).alias("shared"),
+            F.min("image_id").alias("example"),
         )
         .collect()
     }

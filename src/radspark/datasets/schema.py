@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as sf
+from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
 
 from radspark.errors import LabelTableError
@@ -42,7 +42,7 @@ LABEL_TABLE = StructType(
 
 def to_label_table(frame: DataFrame) -> DataFrame:
     """The columns of the schema, in its order and types; other columns are left behind."""
-    return frame.select(*(sf.col(field.name).cast(field.dataType).alias(field.name) for field in LABEL_TABLE))
+    return frame.select(*(F.col(field.name).cast(field.dataType).alias(field.name) for field in LABEL_TABLE))
 
 
 def check_rows(frame: DataFrame, *, file: str) -> None:
@@ -52,10 +52,10 @@ def check_rows(frame: DataFrame, *, file: str) -> None:
         LabelTableError: names the file, how many rows break the rule, and up to three of them.
     """
     row = frame.agg(
-        sf.count("*").alias("rows"),
-        sf.count_distinct("image_id").alias("images"),
-        sf.count_if(sf.col("image_id").isNull()).alias("without_image"),
-        sf.count_if(sf.col("patient_id").isNull()).alias("without_patient"),
+        F.count("*").alias("rows"),
+        F.count_distinct("image_id").alias("images"),
+        F.count_if(F.col("image_id").isNull()).alias("without_image"),
+        F.count_if(F.col("patient_id").isNull()).alias("without_patient"),
     ).first()
     assert row is not None, "an aggregate always has a row"
     if not row["rows"]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as sf
+from pyspark.sql import functions as F
 
 from radspark.errors import SplitError
 
@@ -59,8 +59,8 @@ class SplitPolicy:
 
 def split_officially(frame: DataFrame, shares: SplitShares, seed: int) -> DataFrame:
     """Cut validation patients out of the official train part; the official test part is not touched."""
-    validates = (sf.col("split") == "train") & (_draw("patient_id", seed) < shares.validation)
-    return frame.withColumn("split", sf.when(validates, "validation").otherwise(sf.col("split")))
+    validates = (F.col("split") == "train") & (_draw("patient_id", seed) < shares.validation)
+    return frame.withColumn("split", F.when(validates, "validation").otherwise(F.col("split")))
 
 
 def split_by_patient(frame: DataFrame, shares: SplitShares, seed: int) -> DataFrame:
@@ -111,10 +111,10 @@ class Leak:
 def find_leak(frame: DataFrame) -> Leak:
     """Count the patients with radiographs in more than one split, and name some."""
     leaking = (
-        frame.where(sf.col("split").isNotNull())
+        frame.where(F.col("split").isNotNull())
         .groupBy("patient_id")
-        .agg(sf.count_distinct("split").alias("num_splits"))
-        .where(sf.col("num_splits") > 1)
+        .agg(F.count_distinct("split").alias("num_splits"))
+        .where(F.col("num_splits") > 1)
     )
     named = leaking.orderBy("patient_id").limit(_NAMED_PATIENTS).collect()
     return Leak(leaking.count() if named else 0, tuple(row["patient_id"] for row in named))
@@ -136,14 +136,14 @@ def check_no_leak(frame: DataFrame) -> None:
 
 def _draw(id_column: str, seed: int) -> Column:
     """A uniform number in [0, 1) that depends on the seed and an id only: SHA-256, the same in every version."""
-    digest = sf.sha2(sf.concat_ws(":", sf.lit(str(seed)), sf.col(id_column)), 256)
-    digits = sf.conv(sf.substring(digest, 1, _HASH_DIGITS), 16, 10)
+    digest = F.sha2(F.concat_ws(":", F.lit(str(seed)), F.col(id_column)), 256)
+    digits = F.conv(F.substring(digest, 1, _HASH_DIGITS), 16, 10)
     return digits.cast("double") / float(16**_HASH_DIGITS)
 
 
 def _three_parts(drawn: Column, shares: SplitShares) -> Column:
     return (
-        sf.when(drawn < shares.test, "test")
+        F.when(drawn < shares.test, "test")
         .when(drawn < shares.test + shares.validation, "validation")
         .otherwise("train")
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import functions as sf
+from pyspark.sql import functions as F
 
 from radspark.datasets.columns import blank_to_null
 from radspark.datasets.recognition import recognize_table
@@ -62,7 +62,7 @@ def read_csv(spark: SparkSession, folder: Folder, name: str) -> DataFrame:
 def read_list(spark: SparkSession, folder: Folder, name: str) -> DataFrame:
     """The lines of a text file that are not blank, as column `line`."""
     lines = spark.read.text(in_folder(folder, name))
-    return lines.select(blank_to_null(sf.col("value")).alias("line")).where(sf.col("line").isNotNull())
+    return lines.select(blank_to_null(F.col("value")).alias("line")).where(F.col("line").isNotNull())
 
 
 def find_table(spark: SparkSession, folder: Folder, names: Sequence[str], *, title: str, found: Collection[str]) -> str:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,21 @@ from radspark.training.state import PackedState
 
 logger = logging.getLogger(__name__)
 
+MAY_CHANGE = {
+    "training": frozenset(
+        {
+            "epochs",
+            "num_workers",
+            "cores_per_worker",
+            "keep",
+            "early_stopping_patience",
+            "round_minutes",
+            "max_round_failures",
+            "max_unreadable",
+        }
+    )
+}
+"""Choices that a resumed run may make anew: how long it goes on and what it runs on. All others make another model."""
 KEPT = 2
 """Checkpoints that stay: the newest, and the one before it in case the newest is damaged."""
 
@@ -51,6 +67,22 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @property
+    def path(self) -> Path:
+        """The folder itself."""
+        return self._folder
+
+    def check_unused(self) -> None:
+        """Check that a new run may write here: checkpoints of two runs in one folder could not be told apart.
+
+        Raises:
+            TrainingError: an earlier run's checkpoints are here.
+        """
+        if self._complete():
+            raise TrainingError(
+                f"{self._folder} holds the checkpoints of an earlier run; resume that run, or use another folder."
+            )
 
     def save(self, state: PackedState, record: RunRecord, recipe: Recipe) -> None:
         """Write a checkpoint beside the older ones, put it in place in one move, and drop those no longer kept."""
@@ -134,6 +166,31 @@ def resume_from(folder: Path, *, fingerprint: str) -> Checkpoint:
             f"(fingerprint {fingerprint}, checkpoint {checkpoint.record.fingerprint}); resume with the same data."
         )
     return checkpoint
+
+
+def check_choices(recipe: Recipe, checkpoint: Checkpoint) -> None:
+    """Check that a run that goes on makes the choices that it began with, but for MAY_CHANGE.
+
+    Raises:
+        TrainingError: names each choice that differs, with both values.
+    """
+    now, before = to_dict(recipe), to_dict(checkpoint.recipe)
+    changed = [
+        f"{section}.{name} is {fields_now.get(name)!r}, was {fields_before.get(name)!r}"
+        for section, fields_now, fields_before in _by_section(now, before)
+        for name in sorted(fields_now.keys() | fields_before.keys())
+        if fields_now.get(name) != fields_before.get(name) and name not in MAY_CHANGE.get(section, ())
+    ]
+    if now["schedule"] != before["schedule"]:
+        changed.append("schedule differs")
+    if changed:
+        raise TrainingError(
+            f"a resumed run must keep its choices: {'; '.join(changed)}. Give the run's own recipe, or start a new run."
+        )
+
+
+def _by_section(now: dict[str, Any], before: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    return ((section, now[section], before[section]) for section in now if section != "schedule")
 
 
 def _write_synced(path: Path, data: bytes | bytearray) -> None:

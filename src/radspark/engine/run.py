@@ -131,6 +131,13 @@ class Run:
         return ShardPlan(sizes, training.batch_size, training.micro_batch_size, training.seed)
 
     def _tell_start(self, plan: ShardPlan, first_step: int) -> None:
+        batch_size = self._recipe.training.batch_size
+        if batch_size > self._num_train:
+            logger.warning(
+                "batch_size %d is more than the %d training images: every epoch is one step; lower batch_size",
+                batch_size,
+                self._num_train,
+            )
         facts = RunPlan(
             num_samples=self._num_train,
             num_validation=self._num_validation,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
@@ -57,16 +59,22 @@ def run_spark_round(
     try:
         task = partial(run_worker, job=job, spec=spec)
         rows = make_frame().mapInArrow(task, REPLY_SCHEMA, barrier=True).collect()
-    except PySparkException as error:
-        raise RoundLostError(str(error).split("\n", 1)[0]) from error
-    except Exception as error:
-        if type(error).__name__ != "Py4JJavaError":
-            raise
-        raise RoundLostError(str(error).split("\n", 2)[1]) from error
+    except (PySparkException, Py4JError) as error:
+        raise _explain(str(error)) from error
     finally:
         if not is_connect(spark):
             spark.sparkContext.setLocalProperty("spark.job.description", None)  # type: ignore[arg-type]
     return _read_reply(rows, job.num_findings)
+
+
+def _explain(message: str) -> Exception:
+    """A Python exception that reached Spark comes from before our own handling, such as a module that executors lack;
+    everything else is a task, an executor or a host that went away."""
+    _, found, traceback = message.partition("Traceback (most recent call last):")
+    if found:
+        return UserCodeError(f"a worker could not start:\n{found}{traceback.split('at org.apache.spark')[0].rstrip()}")
+    reason = re.search(r"(Job aborted|Job \d+ cancelled|Stage cancelled|ExecutorLost)[^\n]*", message)
+    return RoundLostError(reason.group(0) if reason else message.strip().splitlines()[0])
 
 
 def _read_reply(rows: list[Any], num_findings: int) -> RoundReply:

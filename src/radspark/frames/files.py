@@ -6,11 +6,11 @@ import posixpath
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from radspark.errors import DataError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 _GLOB = re.compile(r"[][{}*?\\]")
@@ -34,7 +34,7 @@ def open_files(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     if not paths:
         raise DataError("no path was given to read images from.")
     files = _load(spark, [_literal_if_there(spark, path) if _GLOB.search(path) else path for path in paths])
-    if files.select("path").isEmpty():
+    if not files.inputFiles():
         shown = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
         raise DataError(f"no file was found in {shown}; is it the folder of the images?")
     return files
@@ -52,7 +52,7 @@ def find_files(spark: SparkSession, paths: Iterable[str]) -> dict[str, str]:
     folders = sorted({posixpath.dirname(path) for path in places})
     by_place: dict[tuple[str, str], str] = {}
     for listing in _list_folders(spark, [escape_glob(folder) or "/" for folder in folders]):
-        for file in listing.column("path").to_pylist():
+        for file in listing:
             authority, path = _split_uri(file)
             by_place[authority, path] = by_place["", path] = file
     return {path: by_place[place] for path, place in places.items() if place in by_place}
@@ -61,6 +61,14 @@ def find_files(spark: SparkSession, paths: Iterable[str]) -> dict[str, str]:
 def open_found(spark: SparkSession, files: Iterable[str]) -> DataFrame:
     """The binary file source over files that `find_files` found."""
     return _load(spark, [escape_glob(file) for file in files])
+
+
+def find_empty_files(files: DataFrame) -> list[str]:
+    """Files of no bytes: Spark's sources pass over them in silence, though they stand in its list of input files."""
+    listed = {_decode_uri(uri) for uri in files.inputFiles()}
+    seen = set(files.select("path").toArrow().column(0).to_pylist())
+    assert seen <= listed, "Spark lists its input files in another spelling than it reads them"
+    return sorted(listed - seen)
 
 
 def _load(spark: SparkSession, paths: list[str], *, recursive: bool = True) -> DataFrame:
@@ -90,8 +98,8 @@ def _literal_if_there(spark: SparkSession, path: str) -> str:
     return escape_glob(path)
 
 
-def _list_folders(spark: SparkSession, folders: list[str]) -> Iterable[pa.Table]:
-    """Tables of the files directly in those folders that exist, found by halving where some do not."""
+def _list_folders(spark: SparkSession, folders: list[str]) -> Iterable[list[str]]:
+    """The files directly in those folders that exist, found by halving where some do not."""
     try:
         files = _load(spark, folders, recursive=False)
     except _PathNotFoundError:
@@ -100,7 +108,12 @@ def _list_folders(spark: SparkSession, folders: list[str]) -> Iterable[pa.Table]
             yield from _list_folders(spark, folders[:half])
             yield from _list_folders(spark, folders[half:])
         return
-    yield files.select("path").toArrow()
+    yield [_decode_uri(uri) for uri in files.inputFiles()]
+
+
+def _decode_uri(uri: str) -> str:
+    """An encoded URI as the binary file source's column `path` spells it."""
+    return re.sub("^file:/+", "file:/", unquote(uri))
 
 
 def _split_uri(path: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from radspark.errors import DataError, UnreadableImageError
-from radspark.frames.files import find_files, open_files, open_found
+from radspark.frames.files import find_empty_files, find_files, open_files, open_found
 from radspark.frames.image_schema import IMAGE_ARROW_TYPE, IMAGE_SCHEMA, images_to_arrow
 from radspark.frames.session import is_connect
 from radspark.images import ImageLimits, read_radiograph
@@ -82,14 +82,18 @@ def prepare_files(
     unopenable = F.col("_metadata.file_path").rlike(COLON_IN_LOCAL_NAME)
     nothing = F.lit(None).cast("binary").alias("content")
     readable = files.where(~(too_long | unopenable)).select("path", "length", "content")
-    files = readable.union(files.where(too_long | unopenable).select("path", "length", nothing))
+    parts = readable.union(files.where(too_long | unopenable).select("path", "length", nothing))
+    empty = find_empty_files(files)
+    if empty:
+        rows = pa.table({"path": empty, "length": [0] * len(empty), "content": [b""] * len(empty)})
+        parts = parts.union(files.sparkSession.createDataFrame(rows))
     spread = num_partitions is not None
     if num_partitions is not None and not is_connect(files.sparkSession):
-        spread = files.rdd.getNumPartitions() < num_partitions
-        files = files if spread else files.coalesce(num_partitions)
+        spread = parts.rdd.getNumPartitions() < num_partitions
+        parts = parts if spread else parts.coalesce(num_partitions)
     prepare = functools.partial(prepare_batches, settings=settings, limits=limits)
-    rows = files.mapInArrow(prepare, READ_SCHEMA)
-    return rows.repartition(num_partitions) if spread and num_partitions is not None else rows
+    images = parts.mapInArrow(prepare, READ_SCHEMA)
+    return images.repartition(num_partitions) if spread and num_partitions is not None else images
 
 
 def prepare_batches(

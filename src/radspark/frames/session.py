@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,8 @@ LOCAL_CONF: Mapping[str, str] = {
     "spark.driver.bindAddress": "127.0.0.1",
 }
 """The same, for masters that live inside this machine."""
+
+_CHATTER = re.compile(r"^\s+at |^WARNING: |^Using |^Setting |^To adjust |\b(?:INFO|WARN) ")
 
 LOCAL_HEAP = "1g"
 """Heap of an embedded Spark: it passes files on, at most `max_bytes` each, and holds weights; pixels live in Python."""
@@ -156,7 +159,7 @@ def _launch(settings: SparkConf, log: IO[bytes] | None) -> None:
     try:
         SparkContext._ensure_initialized(gateway=launch_gateway(settings, streams))  # type: ignore[no-untyped-call]
     except PySparkRuntimeError as error:
-        said = _last_line(log) if log is not None else "see above"
+        said = _find_reason(log) if log is not None else "see above"
         raise SetupError(f"Spark's Java process ended before it was ready: {said}") from error
 
 
@@ -192,7 +195,9 @@ def _fill(settings: SparkConf, defaults: Mapping[str, str]) -> None:
         settings.setIfMissing(key, value)
 
 
-def _last_line(log: IO[bytes]) -> str:
+def _find_reason(log: IO[bytes]) -> str:
+    """The first lines of what Java wrote that are neither a stack trace nor chatter."""
     log.seek(0)
-    lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it said nothing."
+    lines = log.read().decode(errors="replace").splitlines()
+    said = [line.strip() for line in lines if line.strip() and not _CHATTER.search(line)]
+    return " ".join(said[:2]) or "it said nothing."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,19 +13,23 @@ from pyspark.sql import DataFrame, SparkSession
 from torch import nn
 
 from radspark.bundle import Bundle
-from radspark.engine.checkpoint import CheckpointFolder, resume_from
+from radspark.engine.checkpoint import CheckpointFolder, check_choices, resume_from
 from radspark.engine.observer import Observer
 from radspark.engine.run import Run, TrainingResult
 from radspark.engine.slots import choose_num_workers
 from radspark.errors import DataError, WeightsError
 from radspark.frames.filesystem import fetched
 from radspark.labels import NIH_FINDINGS, LabelSet
+from radspark.metrics import METRICS
 from radspark.ml.model import TrainingSummary, XRayModel
 from radspark.ml.params import TrainingParams
 from radspark.nn.network import XRayNetwork, build_network
 from radspark.nn.user_module import UserNetwork, wrap_user_module
+from radspark.nn.watch import check_metric
 from radspark.samples.feed import IndexedSamples, SampleColumns, index_samples
 from radspark.settings import Recipe
+
+logger = logging.getLogger(__name__)
 
 
 class XRayClassifier(Estimator[XRayModel], TrainingParams):
@@ -74,14 +79,28 @@ class XRayClassifier(Estimator[XRayModel], TrainingParams):
         labels = self._label_set()
         spark = dataset.sparkSession
         num_workers = choose_num_workers(spark, recipe.training.num_workers)
+        check_metric(recipe.training.metric, METRICS, setting="training.metric")
         columns = self._columns(dataset)
+        checkpoints = self._checkpoint_folder()
+        # Weights that do not fit are told before the images are decoded, which can take hours.
+        first_network = None if self.getOrDefault(self.resume) else self._first_network(spark, recipe, len(labels))
         samples = index_samples(
             dataset, columns=columns, num_findings=len(labels), seed=recipe.training.seed, num_slots=num_workers
         )
         try:
             recipe = recipe.with_image_size(samples.image_size)
             _check_unreadable(samples, recipe)
-            result = self._train(spark, samples, recipe, labels, num_workers)
+            run = Run(
+                spark,
+                samples,
+                recipe=recipe,
+                labels=labels,
+                build_network=self._network_builder(recipe, len(labels)),
+                num_workers=num_workers,
+                checkpoints=checkpoints,
+                observers=self.observers,
+            )
+            result = _resume(run, checkpoints, samples, recipe) if first_network is None else run.train(first_network)
         finally:
             samples.release()
         bundle = Bundle(
@@ -112,25 +131,16 @@ class XRayClassifier(Estimator[XRayModel], TrainingParams):
                 raise ValueError(f"the samples have no column {name!r}; they have {', '.join(dataset.columns)}.")
         return columns
 
-    def _train(
-        self, spark: SparkSession, samples: IndexedSamples, recipe: Recipe, labels: LabelSet, num_workers: int
-    ) -> TrainingResult:
-        folder = self.getOrDefault(self.checkpointDir) if self.isDefined(self.checkpointDir) else None
-        run = Run(
-            spark,
-            samples,
-            recipe=recipe,
-            labels=labels,
-            build_network=self._network_builder(recipe, len(labels)),
-            num_workers=num_workers,
-            checkpoints=None if folder is None else CheckpointFolder(Path(folder)),
-            observers=self.observers,
-        )
-        if self.getOrDefault(self.resume):
-            if folder is None:
+    def _checkpoint_folder(self) -> CheckpointFolder | None:
+        resume = self.getOrDefault(self.resume)
+        if not self.isDefined(self.checkpointDir):
+            if resume:
                 raise ValueError("resume needs checkpointDir, the folder of the run's checkpoints.")
-            return run.train_from(resume_from(Path(folder), fingerprint=samples.fingerprint))
-        return run.train(self._first_network(spark, recipe, len(labels)))
+            return None
+        folder = CheckpointFolder(Path(self.getOrDefault(self.checkpointDir)))
+        if not resume:
+            folder.check_unused()
+        return folder
 
     def _network_builder(self, recipe: Recipe, num_findings: int) -> Callable[[], XRayNetwork | UserNetwork]:
         """Makes the network on workers, which fill it from the state."""
@@ -158,15 +168,24 @@ class XRayClassifier(Estimator[XRayModel], TrainingParams):
             raise WeightsError(f"weights must be none, imagenet or a file; {error}") from error
 
 
+def _resume(run: Run, checkpoints: CheckpointFolder | None, samples: IndexedSamples, recipe: Recipe) -> TrainingResult:
+    assert checkpoints is not None, "checked before the samples were decoded"
+    checkpoint = resume_from(checkpoints.path, fingerprint=samples.fingerprint)
+    check_choices(recipe, checkpoint)
+    return run.train_from(checkpoint)
+
+
 def _check_unreadable(samples: IndexedSamples, recipe: Recipe) -> None:
     counts = samples.counts["train"]
     share = counts.unreadable / (counts.readable + counts.unreadable)
     if share > recipe.training.max_unreadable:
         raise DataError(
             f"{counts.unreadable} of {counts.readable + counts.unreadable} training images cannot be read "
-            f"({share:.0%}), more than max_unreadable = {recipe.training.max_unreadable:.0%}; "
-            "`radspark data check` lists them with their reasons."
+            f"({share:.0%}), more than max_unreadable = {recipe.training.max_unreadable:.0%} allows; "
+            "`radspark data check` lists them with their reasons. Mend them, or raise max_unreadable."
         )
+    if left_out := counts.unreadable + samples.counts["validation"].unreadable:
+        logger.warning("%d images cannot be read and are left out", left_out)
 
 
 def _describe(factory: Callable[[], nn.Module]) -> str:

@@ -18,12 +18,13 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, FloatType, StructType
 
 from radspark.bundle import Bundle, load_bundle, save_bundle
-from radspark.errors import DataError
+from radspark.errors import BundleError, DataError
 from radspark.frames.filesystem import fetched, publish
 from radspark.labels import LabelSet
 from radspark.metrics import Evaluation, evaluate_scores
 from radspark.ml.params import SampleParams
 from radspark.ml.scoring import score_batches
+from radspark.predict.predictor import check_module_factory
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,6 +74,7 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
             raise ValueError(
                 f"imageCol must be a column of the DataFrame ({', '.join(dataset.columns)}), got {image_col!r}."
             )
+        check_module_factory(self.bundle, self.moduleFactory)
         schema = StructType([*dataset.schema.fields]).add(probability_col, ArrayType(FloatType()))
         task = partial(
             score_batches,
@@ -114,8 +116,11 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
         Raises:
             BundleError: it is damaged, incomplete or newer than this version.
         """
-        with fetched(SparkSession.active(), path) as folder:
-            return cls(load_bundle(folder), moduleFactory=moduleFactory)
+        try:
+            with fetched(SparkSession.active(), path) as folder:
+                return cls(load_bundle(folder), moduleFactory=moduleFactory)
+        except FileNotFoundError as error:
+            raise BundleError(f"there is no bundle at {path}; give the folder that saveBundle wrote.") from error
 
     def copy(self, extra: Any = None) -> XRayModel:
         """A model with the same bundle and run."""

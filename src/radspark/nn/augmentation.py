@@ -107,20 +107,21 @@ def _warp(
     angle_N = signed[:, _ROTATION] * math.radians(settings.rotation_degrees)
     scale_N = 1.0 + signed[:, _SCALE] * settings.scale
     # One cosine at a time: how numpy's vectors round can depend on where in a batch an image stands.
-    cos_N = np.array([math.cos(angle) for angle in angle_N]) / scale_N
-    sin_N = np.array([math.sin(angle) for angle in angle_N]) / scale_N
-    # Each output pixel as seen from the center, before the shift; then turned and scaled back to where it came from.
-    pixels = np.arange(size) - signed[:, [_SHIFT_X]] * settings.translation * width
-    x_NS = torch.from_numpy(lefts_N[:, None] + pixels - (width - 1) / 2)
-    pixels = np.arange(size) - signed[:, [_SHIFT_Y]] * settings.translation * height
-    y_NS = torch.from_numpy(tops_N[:, None] + pixels - (height - 1) / 2)
-    x_N1S, y_NS1 = x_NS[:, None, :], y_NS[:, :, None]
-    cos, sin = torch.from_numpy(cos_N)[:, None, None], torch.from_numpy(sin_N)[:, None, None]
-    source_x = cos * x_N1S + sin * y_NS1
-    source_y = cos * y_NS1 - sin * x_N1S
-    # grid_sample's corners-not-aligned coordinates: -1 and 1 are the outer edges of the outer pixels.
-    grid = torch.stack([source_x * (2 / width), source_y * (2 / height)], dim=-1).float()
-    return F.grid_sample(images_N1HW.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    cos_N1 = np.array([math.cos(angle) for angle in angle_N])[:, np.newaxis] / scale_N[:, np.newaxis]
+    sin_N1 = np.array([math.sin(angle) for angle in angle_N])[:, np.newaxis] / scale_N[:, np.newaxis]
+    # Where each column and row of the crop lies from the image's center before the shift, then turned and scaled back,
+    # in grid_sample's units: -1 and 1 are the outer edges of the outer pixels.
+    shifts = signed[:, [_SHIFT_X, _SHIFT_Y]] * settings.translation * (width, height)
+    x_NS = np.arange(size) + lefts_N[:, np.newaxis] - (width - 1) / 2 - shifts[:, :1]
+    y_NS = np.arange(size) + tops_N[:, np.newaxis] - (height - 1) / 2 - shifts[:, 1:]
+    grid_x = _outer_sum(cos_N1 * x_NS * (2 / width), sin_N1 * y_NS * (2 / width))
+    grid_y = _outer_sum(-sin_N1 * x_NS * (2 / height), cos_N1 * y_NS * (2 / height))
+    grid_NSS2 = torch.stack([grid_x, grid_y], dim=-1)
+    return F.grid_sample(images_N1HW.float(), grid_NSS2, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _outer_sum(of_columns_NS: NDArray[np.float64], of_rows_NS: NDArray[np.float64]) -> torch.Tensor:
+    return torch.from_numpy(of_columns_NS).float()[:, None, :] + torch.from_numpy(of_rows_NS).float()[:, :, None]
 
 
 def _brightness_shifts(draws: NDArray[np.float64], settings: AugmentationSettings) -> torch.Tensor:

@@ -98,7 +98,8 @@ def build_network(
     """Build a network; the same settings and seed give the same bits, and torch's global generator is left alone.
 
     Args:
-        settings: all but `settings.weights`, which the caller resolves to `weights`: a path may need Spark to read.
+        settings: `settings.weights` only names the file in messages; the caller resolves it to `weights`, as reading
+            a path may need Spark.
         num_findings: C.
         seed: of the random weights.
         weights: `imagenet` (timm's download), a local file or its bytes, or None for random ones.
@@ -112,6 +113,6 @@ def build_network(
         backbone = build_backbone(settings, download_weights=weights == "imagenet")
         network = XRayNetwork(backbone, num_findings, dropout=settings.dropout)
     if isinstance(weights, Path | bytes):
-        load_weights(network.trunk, weights, backbone=settings.backbone)
+        load_weights(network.trunk, weights, backbone=settings.backbone, name=settings.weights)
     network.freeze_up_to(settings.freeze_up_to)
     return network

@@ -17,6 +17,9 @@ _OUTPUT = "features"
 def cut_after(model: nn.Module, layer: str) -> nn.Module:
     """The part of a model that computes the output of one layer.
 
+    It holds a graph for training and one for evaluation. To copy it to another process, build it there and load its
+    state: it cannot be pickled, and `copy.deepcopy` gives it back in training mode.
+
     Raises:
         ValueError: the graph cannot be traced, or the layer is inside a part that is traced as one.
     """

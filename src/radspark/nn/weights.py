@@ -50,7 +50,7 @@ class _Match:
     misshapen: tuple[str, ...]
 
 
-def load_weights(trunk: nn.Module, source: Path | bytes, *, backbone: str) -> WeightsReport:
+def load_weights(trunk: nn.Module, source: Path | bytes, *, backbone: str, name: str | None = None) -> WeightsReport:
     """Fill a trunk from a `.safetensors` file or a state dict saved by torch, told apart by content.
 
     A prefix before the trunk's names is taken off (`module.`, `model.`, radspark's own `trunk.`). Halves become
@@ -60,22 +60,23 @@ def load_weights(trunk: nn.Module, source: Path | bytes, *, backbone: str) -> We
         trunk: the network to fill; unchanged if this raises.
         source: a local path, or the file's bytes.
         backbone: timm's name of the whole architecture, to know which names a cut trunk leaves out.
+        name: what messages call the file; by default a path's own.
 
     Raises:
         WeightsError: not readable as weights, or names or shapes do not fit.
     """
-    where = source.name if isinstance(source, Path) else "the file of weights"
+    where = name or (source.name if isinstance(source, Path) else "the file of weights")
     tensors, metadata = _read(source, where)
     wanted = trunk.state_dict()
     prefix = find_prefix(tensors, wanted=wanted)
-    inside = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    outside = tuple(name for name in tensors if not name.startswith(prefix))
+    inside = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+    outside = tuple(key for key in tensors if not key.startswith(prefix))
     match = _match(_shapes(inside), wanted=_shapes(wanted), backbone=backbone, outside=outside)
     if match.missing or match.unexpected or match.misshapen:
         raise WeightsError(_misfit(match, _shapes(inside), where=where, backbone=backbone, metadata=metadata))
-    for name in match.report.loaded:
-        tensor = inside[name].to(wanted[name].dtype)
-        wanted[name] = tensor.sum(dim=1, keepdim=True) if name in match.report.summed else tensor
+    for key in match.report.loaded:
+        tensor = inside[key].to(wanted[key].dtype)
+        wanted[key] = tensor.sum(dim=1, keepdim=True) if key in match.report.summed else tensor
     trunk.load_state_dict(wanted)
     return match.report
 

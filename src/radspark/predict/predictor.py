@@ -74,12 +74,17 @@ class Predictor:
         return probabilities_NC
 
 
-def _build(bundle: Bundle, module_factory: Callable[[], nn.Module] | None) -> nn.Module:
+def check_module_factory(bundle: Bundle, module_factory: Callable[[], nn.Module] | None) -> None:
+    """Raise BundleError if a bundle holds a network of its user's own and nothing to make it with."""
     if bundle.user_module is not None and module_factory is None:
         raise BundleError(
             f"this bundle holds a network of its user's own ({bundle.user_module}); pass module_factory, a function "
             "that makes it. Nothing is imported by a name found in a file."
         )
+
+
+def _build(bundle: Bundle, module_factory: Callable[[], nn.Module] | None) -> nn.Module:
+    check_module_factory(bundle, module_factory)
     if module_factory is not None:
         network: nn.Module = wrap_user_module(
             module_factory, len(bundle.labels), input_size=bundle.model.input_size, seed=0

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyspark.sql import functions as sf
+from pyspark.sql import functions as F
 
 from radspark.datasets.schema import SPLITS
 from radspark.datasets.splits import Leak, find_leak
@@ -137,14 +137,14 @@ def check_dataset(
 
 def _count_labels(frame: DataFrame, labels: LabelSet) -> dict[str, SplitCheck]:
     """Radiographs, patients and labels by split, in one job."""
-    values = [sf.col("labels")[position] for position in range(len(labels))]
+    values = [F.col("labels")[position] for position in range(len(labels))]
     rows = (
         frame.groupBy("split")
         .agg(
-            sf.count("*").alias("radiographs"),
-            sf.count_distinct("patient_id").alias("patients"),
-            sf.array(*(sf.count_if(value == 1) for value in values)).alias("positives"),
-            sf.array(*(sf.count_if(value == 0) for value in values)).alias("negatives"),
+            F.count("*").alias("radiographs"),
+            F.count_distinct("patient_id").alias("patients"),
+            F.array(*(F.count_if(value == 1) for value in values)).alias("positives"),
+            F.array(*(F.count_if(value == 0) for value in values)).alias("negatives"),
         )
         .collect()
     )
@@ -159,7 +159,7 @@ def _count_labels(frame: DataFrame, labels: LabelSet) -> dict[str, SplitCheck]:
 
 def _count_patients(frame: DataFrame) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
     """Radiographs by decade of age, by sex and by view, in one job; null last."""
-    rows = frame.groupBy(sf.floor(sf.col("age") / 10).alias("decade"), "sex", "view").count().collect()
+    rows = frame.groupBy(F.floor(F.col("age") / 10).alias("decade"), "sex", "view").count().collect()
     ages: Counter[int | None] = Counter()
     sexes: Counter[str | None] = Counter()
     views: Counter[str | None] = Counter()
@@ -180,5 +180,5 @@ def _find_unreadable(
 ) -> tuple[UnreadableFile, ...]:
     """Decode all and keep those with an error, by path."""
     decoded = read_images(spark, frame.select("path"), settings=preparation)
-    failed = decoded.where(sf.col("error").isNotNull()).select("path", "error").orderBy("path")
+    failed = decoded.where(F.col("error").isNotNull()).select("path", "error").orderBy("path")
     return tuple(UnreadableFile(row["path"], row["error"]) for row in failed.collect())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as sf
+from pyspark.sql import functions as F
 
 from radspark.datasets.schema import SPLITS
 
@@ -69,8 +69,8 @@ def count_matches(table: DataFrame, files: DataFrame) -> JoinCounts:
     labels = table.select("image_id", "split")
     grouped = (
         labels.join(files, labels["image_id"] == files["stem"], "full_outer")
-        .groupBy("split", sf.col("image_id").isNotNull().alias("labeled"), sf.col("stem").isNotNull().alias("found"))
-        .agg(sf.count("*").alias("rows"), sf.sum("num_files").alias("num_files"))
+        .groupBy("split", F.col("image_id").isNotNull().alias("labeled"), F.col("stem").isNotNull().alias("found"))
+        .agg(F.count("*").alias("rows"), F.sum("num_files").alias("num_files"))
         .collect()
     )
     files_found = sum(row["rows"] for row in grouped if row["found"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pyspark.sql import functions as sf
+from pyspark.sql import functions as F
 
 from radspark.datasets.columns import stem
 from radspark.datasets.tables import Folder, in_folder, list_files
@@ -42,11 +42,11 @@ def find_radiographs(spark: SparkSession, data_dir: Folder, *, folders: Sequence
             f"{', '.join(folder + '/' for folder in folders)}; copy or link the images there."
         )
     files = spark.createDataFrame(pa.table({"path": paths}))
-    extension = sf.lower(sf.substring_index("path", ".", -1))
-    preference = sf.array_position(sf.array(*(sf.lit(item) for item in EXTENSIONS)), extension)
+    extension = F.lower(F.substring_index("path", ".", -1))
+    preference = F.array_position(F.array(*(F.lit(item) for item in EXTENSIONS)), extension)
     return (
-        files.groupBy(stem(sf.col("path")).alias("stem"))
-        .agg(sf.min_by("path", sf.struct(preference, "path")).alias("path"), sf.count("*").alias("num_files"))
+        files.groupBy(stem(F.col("path")).alias("stem"))
+        .agg(F.min_by("path", F.struct(preference, "path")).alias("path"), F.count("*").alias("num_files"))
         .select("path", "stem", "num_files")
     )
 

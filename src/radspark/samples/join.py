@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as sf
+from pyspark.sql import functions as F
 
 from radspark.datasets.registry import get_dataset
 from radspark.datasets.schema import LABEL_TABLE, SPLITS
@@ -111,7 +111,7 @@ def decode_matched(
     frame = matched.frame
     if splits is not None:
         _check_splits(matched.counts, splits)
-        frame = frame.where(sf.col("split").isin(*splits))
+        frame = frame.where(F.col("split").isin(*splits))
     decoded = read_images(frame.sparkSession, frame, settings=preparation, num_partitions=num_partitions)
     return decoded.select(*LABEL_TABLE.names, "path", "image", "error")
 
@@ -144,14 +144,14 @@ def match_labels(
     files = find_radiographs(spark, data_dir, folders=source.image_folders)
     counts = count_matches(table, files)
     if not counts.matched:
-        label, file = table.agg(sf.min("image_id")).first(), files.agg(sf.min("stem")).first()
+        label, file = table.agg(F.min("image_id")).first(), files.agg(F.min("stem")).first()
         assert label is not None and file is not None, "an aggregate always has a row"
         raise DataError(
             f"none of the {counts.files} radiographs in {data_dir} has a label: files are named like {file[0]!r}, "
             f"images in the label table like {label[0]!r}; give the folder whose files the table names."
         )
     _warn(counts)
-    paths = files.select(sf.col("stem").alias("image_id"), "path")
+    paths = files.select(F.col("stem").alias("image_id"), "path")
     matched = table.join(paths, "image_id").select(*LABEL_TABLE.names, "path")
     return MatchedLabels(frame=matched, table=table, labels=source.labels, counts=counts)
 

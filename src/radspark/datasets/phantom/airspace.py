@@ -22,14 +22,14 @@ def _draw_infiltration(chest: Chest, lesion: Lesion) -> list[Box]:
         haze += np.exp(-((chest.distance(patch) / np.float32(rng.uniform(10.0, 19.0))) ** 2))
     haze = 1.0 - np.exp(-haze * np.exp(0.5 * grain(chest, rng, grain_mm=6.0)))
     haze *= chest.inside(lesion.side)
-    chest.fill_air(np.float32(0.36 * lesion.severity) * haze, hide_markings=0.3)
+    chest.fill_air(np.float32(0.42 * lesion.severity) * haze, hide_markings=0.3)
     return boxes_of(chest, haze)
 
 
 def _draw_consolidation(chest: Chest, lesion: Lesion) -> list[Box]:
     """Dense and even up to a straight fissure; nothing is seen through it."""
     rng = lesion.rng()
-    radius = rng.uniform(24.0, 38.0) * lesion.severity**0.5
+    radius = rng.uniform(28.0, 42.0) * lesion.severity**0.5
     side, upper = lesion.side, rng.random() < 0.5
     fissure = spot(
         chest, side, across=rng.uniform(0.35, 0.75), down=rng.uniform(0.28, 0.60) if upper else rng.uniform(0.45, 0.75)
@@ -40,7 +40,7 @@ def _draw_consolidation(chest: Chest, lesion: Lesion) -> list[Box]:
     middle = fissure[0], fissure[1] + (-1 if upper else 1) * rng.uniform(0.2, 0.5) * radius
     body = above(radius - chest.distance(middle), softness=3.5)
     region = edge * body * chest.inside(side)
-    chest.fill_air(np.float32(0.78) * region)
+    chest.fill_air(np.float32(0.88) * region)
     return boxes_of(chest, region)
 
 
@@ -128,7 +128,7 @@ def _draw_mass(chest: Chest, lesion: Lesion) -> list[Box]:
     """One ball of more than 3 cm with lobes."""
     rng = lesion.rng()
     center = spot(chest, lesion.side, across=rng.uniform(0.25, 0.75), down=rng.uniform(0.18, 0.85))
-    radius = float(np.clip(rng.uniform(17.0, 29.0) * lesion.severity**0.5, 16.0, 36.0))
+    radius = float(np.clip(rng.uniform(19.0, 30.0) * lesion.severity**0.5, 16.0, 36.0))
     ball = _ball(chest, center, radius, density=rng.uniform(0.8, 1.0))
     for _ in range(3):
         angle = rng.uniform(0, 2 * np.pi)
@@ -138,14 +138,14 @@ def _draw_mass(chest: Chest, lesion: Lesion) -> list[Box]:
 
 
 def _draw_nodules(chest: Chest, lesion: Lesion) -> list[Box]:
-    """One to four balls of less than 3 cm; some are calcified."""
+    """Two to five balls of less than 3 cm; some are calcified."""
     rng = lesion.rng()
     balls = []
-    for index in range(int(rng.integers(1, 5))):
+    for index in range(int(rng.integers(2, 6))):
         side = lesion.side if index == 0 or rng.random() < 0.5 else -lesion.side
         center = spot(chest, side, across=rng.uniform(0.22, 0.85), down=rng.uniform(0.15, 0.9))
-        radius = float(np.clip(rng.uniform(6.5, 11.5) * lesion.severity**0.3, 4.0, 14.0))
-        balls.append(_ball(chest, center, radius, density=rng.uniform(1.7, 2.6)))
+        radius = float(np.clip(rng.uniform(6.5, 11.0) * lesion.severity**0.3, 4.0, 14.0))
+        balls.append(_ball(chest, center, radius, density=rng.uniform(2.2, 3.0)))
     return boxes_of(chest, *balls, level=0.05)
 
 
@@ -168,7 +168,7 @@ def _draw_fibrosis(chest: Chest, lesion: Lesion) -> list[Box]:
             radius = rng.uniform(2.6, 5.0)
             x, y = spot(chest, side, across=across, down=down)
             ring = ellipse((x, y), (radius, radius * rng.uniform(0.7, 1.2)), tilt=rng.uniform(0, 3))
-            net.stroke(np.concatenate([ring, ring[:1]])[::4], 15.0 * lesion.severity, width_mm=1.4)
+            net.stroke(np.concatenate([ring, ring[:1]])[::4], 20.0 * lesion.severity, width_mm=1.5)
         reach = np.abs(chest.x) / np.abs(anatomy.wall_x(side, chest.y[:, chest.soft.side // 2]))[:, None]
         low = above(chest.y - extent * anatomy.dome_top(side), softness=8.0)
         zones.append(low * np.clip(reach, 0, 1) ** 2 * chest.inside(side))

@@ -76,7 +76,7 @@ def _attached(technique: Technique, frame: Frame, rng: np.random.Generator) -> A
         path = start * (1 - t) + end * t + bend * 4 * t * (1 - t)
         sheet.stroke(path, 26.0, width_mm=1.3)
         angle = np.linspace(0, 2 * np.pi, 16)[:, None]
-        sheet.fill(end + 4.0 * np.hstack([np.cos(angle), np.sin(angle)]), 55.0)
+        sheet.fill(end + 4.0 * np.hstack([np.cos(angle), np.sin(angle)]), 30.0)
     return sheet.array()
 
 

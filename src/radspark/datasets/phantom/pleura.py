@@ -19,7 +19,7 @@ def _draw_effusion(chest: Chest, lesion: Lesion) -> list[Box]:
     sides = (RIGHT, LEFT) if rng.random() < 0.3 else (lesion.side,)
     pools = []
     for side in sides:
-        depth = rng.uniform(0.0, 38.0) * lesion.severity
+        depth = rng.uniform(10.0, 46.0) * lesion.severity
         level = anatomy.dome_top(side) + 16.0 - depth
         wall = np.abs(anatomy.wall_x(side, chest.y[:, chest.soft.side // 2]))[:, None]
         gap = np.clip(wall - side * chest.x, 0.0, None)
@@ -70,13 +70,13 @@ def _draw_thickening(chest: Chest, lesion: Lesion) -> list[Box]:
     part = wall[first:last]
     t = np.linspace(0, 1, len(part))
     bulge = np.sin(np.pi * t) ** 0.4 * (1.0 + 0.3 * np.sin(t * rng.uniform(8, 16) + rng.uniform(0, 6)))
-    depth = rng.uniform(8.0, 14.0) * lesion.severity * bulge * (1.3 if apical else 1.0)
+    depth = rng.uniform(10.0, 17.0) * lesion.severity * bulge * (1.3 if apical else 1.0)
     toward = np.asarray([0.45 * chest.anatomy.half_width * lesion.side, 0.5 * chest.anatomy.height]) - part
     toward /= np.linalg.norm(toward, axis=1, keepdims=True)
     band = np.concatenate([part - 3.0 * toward, (part + depth[:, None] * toward)[::-1]])
     region = soft_region(chest, band, softness_mm=0.8) * chest.inside(lesion.side)
     chest.fill_air(np.float32(0.55) * region)
-    chest.tissue += region * np.float32(16.0)
+    chest.tissue += region * np.float32(28.0)
     return boxes_of(chest, region)
 
 
@@ -125,7 +125,7 @@ def _draw_emphysema(chest: Chest, lesion: Lesion) -> list[Box]:
 def _draw_hernia(chest: Chest, lesion: Lesion) -> list[Box]:
     """A part of the stomach behind the heart: a round wall, air on top, fluid with a level below."""
     rng = lesion.rng()
-    radius = rng.uniform(21.0, 33.0) * lesion.severity**0.4
+    radius = rng.uniform(23.0, 34.0) * lesion.severity**0.4
     base = min(chest.anatomy.dome_top(RIGHT), chest.anatomy.dome_top(LEFT))
     center = (chest.anatomy.shift + rng.uniform(-12.0, 30.0), base - rng.uniform(0.2, 0.9) * radius)
     away = chest.distance(center) - np.float32(radius)
@@ -133,8 +133,8 @@ def _draw_hernia(chest: Chest, lesion: Lesion) -> list[Box]:
     wall = np.exp(-((away / 2.4) ** 2))
     level = center[1] + rng.uniform(-0.1, 0.3) * radius
     gas = sack * above(level - chest.y, softness=0.8)
-    chest.air += gas * np.float32(38.0)
-    chest.tissue += (sack - gas) * np.float32(rng.uniform(14.0, 26.0)) + wall * np.float32(16.0)
+    chest.air += gas * np.float32(60.0)
+    chest.tissue += (sack - gas) * np.float32(rng.uniform(14.0, 26.0)) + wall * np.float32(34.0)
     chest.markings *= 1.0 - sack
     return boxes_of(chest, sack)
 

@@ -1,0 +1,97 @@
+"""Checkpoints: what was saved comes back, and a damaged one gives way to the one before it."""
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from radspark.engine.checkpoint import CheckpointFolder, KeptWeights, resume_from
+from radspark.engine.history import EpochRecord, OpenEpoch, RoundRecord, RunRecord
+from radspark.errors import TrainingError
+from radspark.nn.schedules import ScheduleState
+from radspark.settings import PRESETS
+from radspark.training.state import PackedState, TrainingState
+
+RECIPE = PRESETS["deck-adam"]
+
+
+def state(step: int) -> PackedState:
+    return TrainingState({"w": torch.full((3,), float(step))}, {"exp_avg/w": torch.ones(3)}, step).pack()
+
+
+def record(*, best_epoch: int | None = None) -> RunRecord:
+    epoch = EpochRecord(1, 1e-3, 0.5, 10.0, 3.0, 2, 0, {"mean_auroc": 0.7, "loss": 0.4})
+    return RunRecord(
+        fingerprint="f",
+        num_shards=2,
+        num_samples=10,
+        steps_per_epoch=5,
+        schedule=ScheduleState(phase=1, best=0.7),
+        open_epoch=OpenEpoch(1.0, 8, 2.0, 1),
+        epochs=(epoch,),
+        rounds=(RoundRecord(0, 5, 2, 4.0, 3.0, 0),),
+        best_epoch=best_epoch,
+        best_value=0.7,
+    )
+
+
+def test_a_checkpoint_comes_back_whole(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    weights = KeptWeights({"w": np.arange(3.0)}, np.ones((4, 2), np.float32), np.zeros((4, 2), np.float32), epoch=1)
+    folder.save_best(weights)
+    folder.save(state(5), record(best_epoch=1), RECIPE)
+    loaded = folder.load_newest()
+    assert loaded.state.data == state(5).data
+    assert loaded.record == record(best_epoch=1)
+    assert loaded.recipe == RECIPE
+    np.testing.assert_array_equal(loaded.best.network["w"], weights.network["w"])
+    np.testing.assert_array_equal(loaded.best.labels_NC, weights.labels_NC)
+
+
+def test_the_newest_two_stay(tmp_path: Path) -> None:
+    for step in (5, 10, 15):
+        CheckpointFolder(tmp_path).save(state(step), record(), RECIPE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000010", "step-00000015"]
+
+
+@pytest.mark.parametrize("file", ["state.safetensors", "run.json"])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_cut_checkpoint_gives_way_to_the_one_before_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, share: float
+) -> None:
+    for step in (5, 10):
+        CheckpointFolder(tmp_path).save(state(step), record(), RECIPE)
+    path = tmp_path / "step-00000010" / file
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with caplog.at_level(logging.WARNING):
+        assert CheckpointFolder(tmp_path).load_newest().state.step == 5
+    assert "step-00000010 is damaged" in caplog.text
+
+
+def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
+    CheckpointFolder(tmp_path).save(state(5), record(), RECIPE)
+    path = tmp_path / "step-00000005" / "state.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert CheckpointFolder(tmp_path).load_newest() is None
+
+
+def test_resuming_with_other_samples_is_refused(tmp_path: Path) -> None:
+    CheckpointFolder(tmp_path).save(state(5), record(), RECIPE)
+    assert resume_from(tmp_path, fingerprint="f").state.step == 5
+    with pytest.raises(TrainingError, match="samples are not those of the run"):
+        resume_from(tmp_path, fingerprint="other")
+
+
+def test_resuming_without_a_checkpoint_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no whole checkpoint"):
+        resume_from(tmp_path / "nothing", fingerprint="f")
+
+
+def test_epochs_since_best_counts_from_the_best() -> None:
+    assert dataclasses.replace(record(), best_epoch=None).epochs_since_best == 1
+    assert record(best_epoch=1).epochs_since_best == 0

@@ -1,0 +1,56 @@
+"""Small networks of a user's own, importable on executors."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+class Small(nn.Module):
+    """Convolution, batch norm, dropout: what makes training on several workers hard, in little."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            nn.Conv2d(1, 8, 3, stride=2),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 16, 3, stride=2),
+            nn.BatchNorm2d(16),
+        )
+        self.dropout = nn.Dropout(0.1)
+        self.head = nn.Linear(16, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.dropout(self.trunk(images.float() / 128 - 1).relu().amax((2, 3))))
+
+
+class NoDropout(Small):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = nn.Identity()
+
+
+class Failing(Small):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training and torch.is_grad_enabled():
+            raise ArithmeticError("the user's own mistake")
+        return super().forward(images)
+
+
+class Signing(Small):
+    """Leaves a file named by the process that computed a gradient."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+        self.head.weight.register_hook(self._sign)
+
+    def _sign(self, gradient: torch.Tensor) -> None:
+        Path(self.folder, str(os.getpid())).touch()
+
+
+def signing(folder: Path) -> partial:
+    return partial(Signing, str(folder))

@@ -1,0 +1,50 @@
+"""The local cache gives back what was put in, whatever the order, and counts what is whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from radspark.training.cache import SampleBatch, ShardCache, ShardName
+
+NAME = ShardName("train", 1, 4)
+
+
+def batch(indices: list[int]) -> SampleBatch:
+    places = np.array(indices)
+    return SampleBatch(
+        name=NAME,
+        indices_B=places,
+        images_BSS=np.stack([np.full((8, 8), place, np.uint8) for place in indices]),
+        labels_BC=np.stack([[place, np.nan] for place in indices]).astype(np.float32),
+        keys_B=places * 10,
+    )
+
+
+def cache(folder: Path) -> ShardCache:
+    return ShardCache(folder, image_size=8, num_findings=2)
+
+
+def test_samples_lie_at_their_place_whatever_order_they_came_in(tmp_path: Path) -> None:
+    cache(tmp_path / "c").fill({NAME: 4}, [batch([3, 1]), batch([0, 2])])
+    shard = cache(tmp_path / "c").open(NAME)
+    assert shard.images_NSS[:, 0, 0].tolist() == [0, 1, 2, 3]
+    assert shard.keys_N.tolist() == [0, 10, 20, 30]
+    np.testing.assert_array_equal(shard.labels_NC, [[0, np.nan], [1, np.nan], [2, np.nan], [3, np.nan]])
+
+
+def test_a_shard_with_a_sample_missing_is_not_held(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must hold 4 samples, got 2"):
+        cache(tmp_path / "c").fill({NAME: 4}, [batch([3, 1])])
+    assert not cache(tmp_path / "c").holds(NAME)
+
+
+def test_the_folder_is_the_owners_alone(tmp_path: Path) -> None:
+    cache(tmp_path / "c").fill({NAME: 1}, [batch([0])])
+    assert (tmp_path / "c").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "c" / NAME.folder).stat().st_mode & 0o077 == 0
+
+
+def test_an_empty_shard_opens_empty(tmp_path: Path) -> None:
+    cache(tmp_path / "c").fill({NAME: 0}, [])
+    assert len(cache(tmp_path / "c").open(NAME)) == 0

@@ -1,0 +1,126 @@
+"""A step against plain PyTorch: the same gradient, batch-norm statistics, clipping and L2."""
+
+import copy
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from radspark.nn.losses import masked_bce
+from radspark.nn.optimizers import build_optimizer
+from radspark.nn.user_module import UserNetwork
+from radspark.settings import OptimizerSettings
+from radspark.training.collective import SingleWorker
+from radspark.training.step import MicroBatch, Stepper, dropout_seed
+
+
+class Net(nn.Module):
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, bias=False)
+        self.norm = nn.BatchNorm2d(4)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.norm(self.conv(images.float() / 255)).relu().mean((2, 3))
+        return self.head(self.dropout(features))
+
+
+def network(dropout: float = 0.0) -> UserNetwork:
+    torch.manual_seed(1)
+    return UserNetwork(Net(dropout))
+
+
+def micro_batch(size: int, seed: int) -> MicroBatch:
+    rng = np.random.default_rng(seed)
+    images = torch.from_numpy(rng.integers(0, 256, (size, 1, 12, 12)).astype(np.uint8))
+    return MicroBatch(images, torch.from_numpy(rng.integers(0, 2, (size, 2)).astype(np.float32)), seed)
+
+
+def stepper(net: UserNetwork, settings: OptimizerSettings) -> Stepper:
+    optimizer = build_optimizer(list(net.named_parameters()), settings)
+    return Stepper(net, optimizer, settings=settings, positive_weights_C=None, bfloat16=False, group=SingleWorker())
+
+
+SGD = OptimizerSettings(name="sgd", learning_rate=0.5, momentum=0.0, nesterov=False)
+
+
+def plain_gradients(net: UserNetwork, batches: list[MicroBatch]) -> list[torch.Tensor]:
+    """Sum over samples divided by their number, each micro-batch normalised by itself."""
+    plain = copy.deepcopy(net).train()
+    total = sum(masked_bce(plain(b.images_N1HW), b.labels_NC) for b in batches)
+    (total / sum(len(b.labels_NC) for b in batches)).backward()
+    return [p.grad for p in plain.parameters()]
+
+
+def test_a_step_over_uneven_micro_batches_is_the_mean_gradient() -> None:
+    net, batches = network(), [micro_batch(3, 0), micro_batch(5, 1)]
+    before = [p.detach().clone() for p in net.parameters()]
+    expected = plain_gradients(net, batches)
+    result = stepper(net, SGD).step(batches, learning_rate=0.5)
+    for old, new, gradient in zip(before, net.parameters(), expected, strict=True):
+        torch.testing.assert_close(new, old - 0.5 * gradient, rtol=1e-5, atol=1e-6)
+    assert result.num_samples == 8
+
+
+def test_batch_norm_statistics_are_the_sample_weighted_mean_over_micro_batches() -> None:
+    net, batches = network(), [micro_batch(3, 0), micro_batch(5, 1)]
+    singles = []
+    for item in batches:
+        alone = copy.deepcopy(net).train()
+        alone(item.images_N1HW)
+        singles.append(alone.module.norm.running_var)
+    stepper(net, SGD).step(batches, learning_rate=0.5)
+    torch.testing.assert_close(net.module.norm.running_var, (3 * singles[0] + 5 * singles[1]) / 8)
+    assert int(net.module.norm.num_batches_tracked) == 1
+
+
+def test_head_l2_acts_on_the_head_alone() -> None:
+    with_l2, without = network(), network()
+    head = without.module.head.weight.detach().clone()
+    stepper(with_l2, OptimizerSettings(**{**vars(SGD), "head_l2": 0.1})).step([micro_batch(4, 0)], learning_rate=0.5)
+    stepper(without, SGD).step([micro_batch(4, 0)], learning_rate=0.5)
+    torch.testing.assert_close(with_l2.module.head.weight, without.module.head.weight - 0.5 * 0.1 * head)
+    assert torch.equal(with_l2.module.conv.weight, without.module.conv.weight)
+
+
+def test_clipping_scales_the_whole_gradient_to_the_norm() -> None:
+    net, batches = network(), [micro_batch(6, 0)]
+    before = torch.cat([p.detach().flatten().clone() for p in net.parameters()])
+    stepper(net, OptimizerSettings(**{**vars(SGD), "clip_norm": 0.01})).step(batches, learning_rate=1.0)
+    moved = torch.cat([p.detach().flatten() for p in net.parameters()]) - before
+    assert float(moved.norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
+    net = network()
+    broken = micro_batch(4, 0)
+    torch.nn.init.constant_(net.module.conv.weight, float("inf"))
+    before = copy.deepcopy(net.state_dict())
+    result = stepper(net, SGD).step([broken], learning_rate=0.5)
+    assert not result.was_applied
+    for name, tensor in net.state_dict().items():
+        if name != "module.norm.num_batches_tracked":
+            assert torch.equal(tensor, before[name]), name
+
+
+def test_dropout_repeats_for_a_seed_and_leaves_torchs_generator_alone() -> None:
+    state = torch.get_rng_state()
+    results = []
+    for seed in (5, 5, 6):
+        net = network(dropout=0.5)
+        torch.set_rng_state(state)
+        batch = micro_batch(8, 0)
+        stepper(net, SGD).step([MicroBatch(batch.images_N1HW, batch.labels_NC, seed)], learning_rate=0.5)
+        results.append(net.module.head.weight.detach().clone())
+        assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+def test_dropout_seeds_differ_by_step_shard_and_piece() -> None:
+    seed = partial(dropout_seed, 0)
+    assert len({seed(0, 0, 0), seed(1, 0, 0), seed(0, 1, 0), seed(0, 0, 1)}) == 4
