@@ -34,8 +34,16 @@ def test_pools_that_leave_padding_out_keep_a_constant_image_constant() -> None:
     assert torch.equal(cut(ONES), 2 * ONES)
 
 
-def test_a_pool_without_padding_is_left_alone() -> None:
-    assert exclude_padding(cut_after(nn.Sequential(nn.AvgPool2d(2)), "0")) == 0
+class Halving(nn.Module):
+    """An average pool that pads nothing."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool2d(images, 2)
+
+
+@pytest.mark.parametrize("pool", [nn.AvgPool2d(2), Halving()], ids=["module", "function"])
+def test_a_pool_without_padding_is_left_alone(pool: nn.Module) -> None:
+    assert exclude_padding(cut_after(nn.Sequential(pool), "0")) == 0
 
 
 def test_a_cut_network_keeps_names_and_drops_what_follows() -> None:

@@ -68,6 +68,14 @@ def test_all_ways_to_save_give_the_same_trunk(wrap: Any) -> None:
     torch.testing.assert_close(trunk.layer2[0].conv2.weight.detach(), expected, rtol=1e-3, atol=1e-4)
 
 
+def test_classifiers_by_other_names_are_ignored() -> None:
+    others = {"classifier.0.weight": torch.ones(3, 96), "AuxLogits.fc.bias": torch.ones(3)}
+
+    report = load_weights(grey_trunk(), saved(color_tensors(num_classes=0) | others), backbone=NAME)
+
+    assert set(report.ignored) == set(others)
+
+
 def test_layers_behind_the_cut_are_ignored_and_reported() -> None:
     trunk = grey_trunk(truncate_at="layer3")
 
@@ -171,9 +179,7 @@ def test_real_inception_weights_give_the_color_networks_features(shared_data: Pa
 @pytest.mark.data
 def test_real_inception_weights_in_a_whole_inception_say_where_they_end(shared_data: Path) -> None:
     path = shared_data / "weights" / "inception_v3_imagenet_to_mixed_7a.safetensors"
+    settings = ModelSettings("inception_v3", weights=f"hdfs:///{path.name}")
 
-    with pytest.raises(
-        WeightsError,
-        match=r"inception_v3_imagenet_to_mixed_7a.safetensors does not fit inception_v3: 90 missing \(Mixed_7b.*set model.truncate_at to Mixed_7a",
-    ):
-        build_network(ModelSettings("inception_v3", weights=str(path)), 14, seed=0, weights=path.read_bytes())
+    with pytest.raises(WeightsError, match=r"^hdfs:.* 90 missing \(Mixed_7b.*set model.truncate_at to Mixed_7a"):
+        build_network(settings, 14, seed=0, weights=path.read_bytes())

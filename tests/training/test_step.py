@@ -51,7 +51,7 @@ SGD = OptimizerSettings(name="sgd", learning_rate=0.5, momentum=0.0, nesterov=Fa
 def plain_gradients(net: UserNetwork, batches: list[MicroBatch]) -> list[torch.Tensor]:
     """Sum over samples divided by their number, each micro-batch normalised by itself."""
     plain = copy.deepcopy(net).train()
-    total = sum(masked_bce(plain(b.images_N1HW), b.labels_NC) for b in batches)
+    total = sum(masked_bce(plain(b.inputs), b.labels_NC) for b in batches)
     (total / sum(len(b.labels_NC) for b in batches)).backward()
     return [p.grad for p in plain.parameters()]
 
@@ -71,7 +71,7 @@ def test_batch_norm_statistics_are_the_sample_weighted_mean_over_micro_batches()
     singles = []
     for item in batches:
         alone = copy.deepcopy(net).train()
-        alone(item.images_N1HW)
+        alone(item.inputs)
         singles.append(alone.module.norm.running_var)
     stepper(net, SGD).step(batches, learning_rate=0.5)
     torch.testing.assert_close(net.module.norm.running_var, (3 * singles[0] + 5 * singles[1]) / 8)
@@ -114,7 +114,7 @@ def test_dropout_repeats_for_a_seed_and_leaves_torchs_generator_alone() -> None:
         net = network(dropout=0.5)
         torch.set_rng_state(state)
         batch = micro_batch(8, 0)
-        stepper(net, SGD).step([MicroBatch(batch.images_N1HW, batch.labels_NC, seed)], learning_rate=0.5)
+        stepper(net, SGD).step([MicroBatch(batch.inputs, batch.labels_NC, seed)], learning_rate=0.5)
         results.append(net.module.head.weight.detach().clone())
         assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(results[0], results[1])

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from radspark.cli.console import console, say, working
 from radspark.cli.options import (
+    DATA,
     Conf,
     DataDir,
     DatasetName,
     Master,
     SplitPolicyName,
-    check_dataset_name,
+    ValidationShare,
+    check_data_choice,
     make_output_folder,
     parse_conf,
 )
@@ -31,7 +34,20 @@ app = typer.Typer(help="Make a synthetic data set, or check one.", no_args_is_he
 FAULTY = 3
 
 
-@app.command("phantom")
+PHANTOM_EXAMPLES = """Example:
+
+  radspark data phantom --out phantom --images 2000
+
+  radspark train --dataset nih --data-dir phantom --out runs/phantom --backbone resnet18 --image-size 128"""
+
+CHECK_EXAMPLES = """Example:
+
+  radspark data check --dataset nih --data-dir ChestX-ray14 --out check
+
+Exit code: 0 if all is well, 3 if some files cannot be read or a patient stands in two splits."""
+
+
+@app.command("phantom", epilog=PHANTOM_EXAMPLES)
 def phantom(
     out: Annotated[Path, typer.Option(help="Folder to write; empty, or an earlier phantom.")],
     images: Annotated[int, typer.Option(help="Number of radiographs.")] = 1000,
@@ -46,10 +62,9 @@ def make_phantom(out: Path, *, num_images: int, seed: int, size: int) -> Phantom
     """Draw a data set with a progress bar."""
     from rich.progress import Progress
 
-    from radspark.cli.screen import console
     from radspark.datasets.phantom import write_phantom_dataset
 
-    with Progress(console=console, transient=True) as progress:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("drawing", total=num_images)
         summary = write_phantom_dataset(
             out,
@@ -58,7 +73,7 @@ def make_phantom(out: Path, *, num_images: int, seed: int, size: int) -> Phantom
             size=size,
             on_progress=lambda done: progress.update(task, completed=done),
         )
-    console.print(
+    say(
         f"{summary.num_images:,} synthetic radiographs of {summary.num_patients:,} patients "
         f"({summary.num_train_val:,} train and validation, {summary.num_test:,} test; {summary.num_dicom:,} as DICOM): "
         f"{out}"
@@ -66,7 +81,7 @@ def make_phantom(out: Path, *, num_images: int, seed: int, size: int) -> Phantom
     return summary
 
 
-@app.command("check")
+@app.command("check", epilog=CHECK_EXAMPLES)
 def check(
     dataset: DatasetName,
     data_dir: DataDir,
@@ -74,38 +89,36 @@ def check(
         Path | None, typer.Option(help="Folder for check.json and unreadable.csv (which names files).")
     ] = None,
     split_policy: SplitPolicyName = "official",
-    validation_share: Annotated[float, typer.Option(help="Share of training patients kept for validation.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    validation_share: ValidationShare = 0.1,
+    seed: Annotated[int, typer.Option(help="Of the split.", rich_help_panel=DATA)] = 0,
     master: Master = None,
     conf: Conf = None,
 ) -> None:
-    """Count what is there, decode every radiograph, and look for leaks between splits.
-
-    Exit code 0 if all is well, 3 if some files cannot be read or a patient stands in two splits.
-    """
-    check_dataset_name(dataset)
+    """Count what is there, decode every radiograph, and look for leaks between splits."""
+    check_data_choice(dataset, split_policy)
+    settings = parse_conf(conf)
     if out is not None:
         make_output_folder(out)
 
-    from radspark.cli.screen import console
     from radspark.frames import get_session
     from radspark.samples.check import check_dataset
 
-    spark = get_session(master=master, conf=parse_conf(conf))
-    with console.status("decoding every radiograph ..."):
+    with working("starting Spark ..."):
+        spark = get_session(master=master, conf=settings)
+    with working("decoding every radiograph ..."):
         found = check_dataset(
             spark, dataset, data_dir, split_policy=split_policy, validation_share=validation_share, seed=seed
         )
-    console.print(found.counts.summary())
+    say(found.counts.summary())
     console.print(_findings_table(found))
     for name, values in (("ages", found.ages), ("sexes", found.sexes), ("views", found.views)):
-        console.print(f"{name}: " + ", ".join(f"{key} {count:,}" for key, count in values.items()))
-    console.print(
+        say(f"{name}: " + ", ".join(f"{key} {count:,}" for key, count in values.items()))
+    say(
         f"unreadable: {len(found.unreadable):,}   patients in more than one split: {found.leak.num_patients:,}",
         style="" if found.is_clean else "red",
     )
     for reason, count in found.to_dict()["unreadable_errors"].items():
-        console.print(f"  {count:,} x {reason}")
+        say(f"  {count:,} x {reason}")
     if out is not None:
         _write_check(found, out)
     if not found.is_clean:

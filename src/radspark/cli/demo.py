@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from radspark.cli.console import say
 from radspark.cli.data import make_phantom
 from radspark.cli.evaluate import evaluate_to_folder
 from radspark.cli.options import Conf, Master, make_output_folder, parse_conf
-from radspark.cli.train import TrainingData, train_to_folder
+from radspark.cli.training_run import TrainingData, train_to_folder
 from radspark.settings import (
     AugmentationSettings,
     Cosine,
@@ -43,21 +44,18 @@ def demo(
     conf: Conf = None,
 ) -> None:
     """Draw synthetic radiographs, train on embedded Spark, and test: see what radspark does without any data."""
+    settings = parse_conf(conf)
     make_output_folder(out)
-
-    from radspark.cli.screen import console
-
-    console.print("This is synthetic data: the figures show that the pipeline works, not what it does on patients.\n")
+    say("This is synthetic data: the figures show that the pipeline works, not what it does on patients.\n")
     data_dir = out / "data"
     make_phantom(data_dir, num_images=images, seed=seed, size=256)
     run = out / "run"
     shutil.rmtree(run, ignore_errors=True)
-    settings = parse_conf(conf)
     train_to_folder(RECIPE, TrainingData("nih", str(data_dir)), run, master=master, conf=settings)
     evaluate_to_folder(str(run / "bundle"), "nih", str(data_dir), out, split="test", master=master, conf=settings)
     shutil.rmtree(out / "bundle", ignore_errors=True)
     shutil.copytree(run / "bundle", out / "bundle")
-    console.print(
+    say(
         f"\nreport       {out / 'report.html'}   (open it in a browser)\n"
         f"training     {run / 'report.html'}\n"
         f"metrics      {out / 'metrics.json'}\n"

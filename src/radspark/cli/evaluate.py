@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,16 +13,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
+from radspark.cli.console import console, say, working
 from radspark.cli.options import (
+    DATA,
     Conf,
     DataDir,
     DatasetName,
     Master,
     SplitPolicyName,
-    check_dataset_name,
+    ValidationShare,
+    check_data_choice,
+    check_split,
     make_output_folder,
     parse_conf,
 )
+from radspark.datasets.registry import get_dataset
 from radspark.errors import DataError
 
 if TYPE_CHECKING:
@@ -31,16 +37,25 @@ if TYPE_CHECKING:
     from radspark.metrics import Evaluation
     from radspark.ml import XRayModel
 
+logger = logging.getLogger(__name__)
+EXAMPLES = """Example:
+
+  radspark evaluate --bundle runs/first/bundle --dataset nih --data-dir ChestX-ray14 --out runs/first/test"""
+
 
 def evaluate(
-    bundle: Annotated[str, typer.Option(help="Folder of the bundle, on any file system of Spark.")],
+    bundle: Annotated[str, typer.Option(help="Folder of the bundle, on any file system of Spark.", metavar="DIR")],
     dataset: DatasetName,
     data_dir: DataDir,
-    out: Annotated[Path, typer.Option(help="Folder for metrics.json, predictions.parquet and report.html.")],
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    out: Annotated[
+        Path, typer.Option(help="Folder for metrics.json, predictions.parquet and report.html.", metavar="DIR")
+    ],
+    split: Annotated[str, typer.Option(help="train, validation or test.", rich_help_panel=DATA)] = "test",
     split_policy: SplitPolicyName = "official",
-    validation_share: Annotated[float, typer.Option(help="As it was in training.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Of the split, as it was in training.")] = 0,
+    validation_share: ValidationShare = 0.1,
+    seed: Annotated[
+        int, typer.Option(help="Of the split; as it was in training, as all of these.", rich_help_panel=DATA)
+    ] = 0,
     master: Master = None,
     conf: Conf = None,
 ) -> None:
@@ -56,6 +71,10 @@ def evaluate(
         seed=seed,
         master=master,
         conf=parse_conf(conf),
+    )
+    say(
+        f"\nmetrics      {out / 'metrics.json'}\npredictions  {out / 'predictions.parquet'}\n"
+        f"report       {out / 'report.html'}"
     )
 
 
@@ -73,14 +92,15 @@ def evaluate_to_folder(
     conf: dict[str, str] | None = None,
 ) -> Evaluation:
     """Evaluate and write the results."""
-    check_dataset_name(dataset)
+    check_data_choice(dataset, split_policy)
+    check_split(split)
     make_output_folder(out)
 
     import numpy as np
 
     from radspark.cli.examples import pick_examples
     from radspark.cli.facts import data_summary, is_synthetic, package_versions
-    from radspark.cli.screen import console, evaluation_table
+    from radspark.cli.screen import evaluation_table
     from radspark.frames.session import get_session
     from radspark.metrics import evaluate_scores, roc_curves
     from radspark.ml import XRayModel
@@ -88,23 +108,29 @@ def evaluate_to_folder(
     from radspark.samples.join import decode_matched, match_labels
     from radspark.settings import to_dict
 
-    spark = get_session(master=master, conf=conf)
+    with working("starting Spark ..."):
+        spark = get_session(master=master, conf=conf)
     model = XRayModel.loadBundle(bundle)
-    matched = match_labels(
-        spark, dataset, data_dir, split_policy=split_policy, validation_share=validation_share, seed=seed
-    )
-    check_labels(model, matched.labels, dataset)
+    check_labels(model, get_dataset(dataset).labels, dataset)
+    with working("matching labels and radiographs ..."):
+        matched = match_labels(
+            spark, dataset, data_dir, split_policy=split_policy, validation_share=validation_share, seed=seed
+        )
     samples = decode_matched(matched, preparation=model.bundle.preparation, splits=(split,))
-    with console.status(f"scoring the {split} split ..."):
+    with working(f"scoring the {split} split ..."):
         rows = score(model, samples)
     scored = [row for row in rows if row["probability"] is not None]
     if not scored:
-        raise DataError(f"none of the {len(rows)} radiographs of the split {split!r} can be read.")
+        raise DataError(
+            f"none of the {len(rows)} radiographs of the split {split!r} can be read; `radspark data check` says why."
+        )
+    if unreadable := len(rows) - len(scored):
+        logger.warning("%d of %d radiographs cannot be read and are left out", unreadable, len(rows))
     labels_NC = np.array([[np.nan if v is None else v for v in row["labels"]] for row in scored], np.float32)
     probabilities_NC = np.array([row["probability"] for row in scored], np.float32)
     evaluation = evaluate_scores(labels_NC, probabilities_NC, model.labels)
     write_predictions(scored, out / "predictions.parquet")
-    metrics = {"split": split, "unreadable": len(rows) - len(scored), **evaluation.to_dict()}
+    metrics = {"split": split, "unreadable": unreadable, **evaluation.to_dict()}
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     synthetic = is_synthetic(spark, data_dir)
     write_evaluation_report(
@@ -122,6 +148,7 @@ def evaluate_to_folder(
         ),
     )
     kind = "synthetic " if synthetic else ""
+    console.print()
     console.print(evaluation_table(evaluation, title=f"{kind}{split} split, {len(scored):,} radiographs"))
     return evaluation
 

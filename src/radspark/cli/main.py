@@ -1,33 +1,44 @@
-"""The `radspark` command: gathers the commands and turns errors of the user's making into one red sentence, exit 2."""
+"""The `radspark` command: gathers the commands, and turns what goes wrong into one red sentence and an exit code.
+
+Exit codes: 0 done; 1 Spark failed, or a bug; 2 an error of the user's making; 3 done, but some files cannot be read
+(`predict`) or the data are not clean (`data check`); 130 stopped by Ctrl-C.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 import warnings
+from collections.abc import Sequence
+from typing import NoReturn
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 
 from radspark import __version__
 from radspark.cli import data, demo, evaluate, predict, train
+from radspark.cli.console import LogLines, say_error
+from radspark.cli.failures import describe_spark_failure, describe_user_error
 from radspark.errors import RadsparkError
 
+SPARK_FAILURE = 1
 USER_ERROR = 2
 
 app = typer.Typer(
     name="radspark",
     help="Train, test and serve classifiers of chest X-rays on Apache Spark.",
-    epilog="`--debug` anywhere shows the stack trace of an error. `radspark COMMAND --help` says more.",
+    epilog="First time? `radspark demo` shows all of it on synthetic radiographs.\n\n"
+    "`radspark COMMAND --help` says what a command takes, and shows examples.\n\n"
+    "`--debug`, anywhere, shows the stack trace of an error.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(data.app, name="data")
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("predict")(predict.predict)
+app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("demo")(demo.demo)
 
 
@@ -39,33 +50,37 @@ def main(version: bool = typer.Option(False, "--version", help="Print the versio
         raise typer.Exit
 
 
-def run() -> None:
-    """Entry point: run the command line and exit with its code."""
-    debug = "--debug" in sys.argv
-    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
-    _set_up_logging(debug=debug)
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line (this process's, unless given) and exit with its code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    _set_up_messages(debug=debug)
     try:
-        app()
+        app([word for word in words if word != "--debug"], prog_name="radspark")
     except (RadsparkError, ValueError, OSError) as error:
         if debug:
             raise
-        sentence = describe_os_error(error) if isinstance(error, OSError) else str(error)
-        Console(stderr=True, highlight=False).print(f"error: {sentence}", style="red", markup=False, soft_wrap=True)
+        say_error(describe_user_error(error))
         sys.exit(USER_ERROR)
+    except (PySparkException, Py4JError) as error:
+        if debug:
+            raise
+        say_error(describe_spark_failure(error))
+        sys.exit(SPARK_FAILURE)
+    sys.exit(0)
 
 
-def describe_os_error(error: OSError) -> str:
-    """One sentence of what the operating system refused, and where."""
-    where = f": {error.filename}" if error.filename else ""
-    return f"{error.strerror or error}{where}; check the path, its permissions and the free space."
-
-
-def _set_up_logging(*, debug: bool) -> None:
-    """radspark's warnings as plain lines on stderr; Python's own warnings only with --debug."""
-    handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False, show_level=True, markup=False)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s", force=True)
+def _set_up_messages(*, debug: bool) -> None:
+    """radspark's warnings as plain lines on stderr; other packages' only with --debug."""
+    logging.basicConfig(level=logging.WARNING, handlers=[LogLines()], format="%(message)s", force=True)
     logging.getLogger("radspark").setLevel(logging.DEBUG if debug else logging.WARNING)
     for noisy in ("py4j", "pyspark", "timm", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     if not debug:
         warnings.simplefilter("ignore")
+        warnings.filterwarnings("default", category=UserWarning, module=r"radspark\.")
+        warnings.showwarning = _log_warning
+
+
+def _log_warning(message: Warning | str, *_: object, **__: object) -> None:
+    logging.getLogger("radspark").warning("%s", message)

@@ -1,7 +1,9 @@
-"""Options that several commands share, spelled and explained once."""
+"""Options that several commands share, spelled and explained once, and the checks that need no Spark."""
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,15 +11,21 @@ from typing import Annotated
 import typer
 
 from radspark.datasets.registry import DATASETS, get_dataset
-from radspark.datasets.splits import SPLIT_POLICIES
+from radspark.datasets.schema import SPLITS
+from radspark.datasets.splits import SPLIT_POLICIES, get_split_policy
+from radspark.errors import SetupError
 
 SPARK = "Spark"
 DATA = "Data"
+PROBE_BYTES = 4096
+"""Written and removed again to see that a folder takes files: an empty file fits on a full disk."""
 
 Master = Annotated[
     str | None,
     typer.Option(
-        help="Spark's master URL: local[4], spark://host:7077, yarn, ... Default: embedded local[*].",
+        help="Spark's master URL: local[4], spark://host:7077, yarn, ...",
+        show_default="embedded local[*]",
+        metavar="URL",
         rich_help_panel=SPARK,
     ),
 ]
@@ -33,6 +41,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         help="Folder with label table, lists and images, on any file system of Spark.",
+        metavar="DIR",
         rich_help_panel=DATA,
     ),
 ]
@@ -40,9 +49,14 @@ SplitPolicyName = Annotated[
     str,
     typer.Option(
         "--split-policy",
-        help=f"How patients are split: {', '.join(SPLIT_POLICIES)}.",
+        help=f"How the data are split: {', '.join(SPLIT_POLICIES)}. The last is only for comparison with results "
+        "that were made so.",
         rich_help_panel=DATA,
     ),
+]
+ValidationShare = Annotated[
+    float,
+    typer.Option("--validation-share", help="Share of training patients kept for validation.", rich_help_panel=DATA),
 ]
 
 
@@ -50,27 +64,44 @@ def parse_conf(settings: Sequence[str] | None) -> dict[str, str]:
     """KEY=VALUE pairs.
 
     Raises:
-        typer.BadParameter: one has no `=`.
+        ValueError: one has no `=`.
     """
     pairs = [item.partition("=") for item in settings or ()]
     for item, (_, equals, _) in zip(settings or (), pairs, strict=True):
         if not equals:
-            raise typer.BadParameter(f"--conf must be KEY=VALUE, got {item!r}.")
+            raise ValueError(f"--conf must be KEY=VALUE, got {item!r}.")
     return {key: value for key, _, value in pairs}
 
 
-def check_dataset_name(name: str) -> None:
-    """Raise ValueError for an unknown data set, before Spark starts."""
-    get_dataset(name)
+def check_data_choice(dataset: str, split_policy: str) -> None:
+    """Raise ValueError for an unknown data set or split policy, before Spark starts; it names the nearest."""
+    get_dataset(dataset)
+    get_split_policy(split_policy)
+
+
+def check_split(name: str) -> None:
+    """Raise ValueError unless a split has this name; the message names the nearest."""
+    if name not in SPLITS:
+        near = difflib.get_close_matches(name, SPLITS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"--split must be one of {', '.join(SPLITS)}, got {name!r}.{hint}")
 
 
 def make_output_folder(folder: Path) -> None:
-    """Make the folder and see that it can be written, before hours of work end in it.
+    """Make a folder of this machine and see that it takes files, before hours of work end in it.
 
     Raises:
-        OSError: it cannot.
+        ValueError: a URI, which would become a folder of that name here.
+        SetupError: it cannot be made or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(folder)):
+        raise ValueError(f"--out must be a path of this machine, got {str(folder)!r}; copy the results there later.")
     probe = folder / ".radspark-write-test"
-    probe.write_bytes(b"")
-    probe.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            probe.write_bytes(b"\0" * PROBE_BYTES)
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise SetupError(f"--out {folder} cannot be written ({error.strerror}); choose another place.") from error

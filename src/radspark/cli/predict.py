@@ -4,59 +4,98 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
+from radspark.cli.console import say, working
 from radspark.cli.options import Conf, Master, make_output_folder, parse_conf
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from radspark.cli.inputs import Inputs
     from radspark.labels import LabelSet
+    from radspark.ml import XRayModel
 
 SOME_UNREADABLE = 3
+ENDINGS = (".csv", ".parquet", ".json")
+
+EXAMPLES = """Examples:
+
+  radspark predict --bundle runs/first/bundle scan.dcm --out scan.csv
+
+  radspark predict --bundle runs/first/bundle inbox/ extra/*.png --out scores.parquet
+
+Exit code: 0 if all inputs were scored, 3 if some were not; each of these has a line that says why."""
 
 
 def predict(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Files, folders or globs, on any file system of Spark.")
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Files, folders (with all below them) or globs, on any file system of Spark: PNG, JPEG or DICOM. "
+            "In folders, names that begin with _ or a dot are passed over.",
+            show_default=False,
+        ),
     ],
-    bundle: Annotated[str, typer.Option(help="Folder of the bundle.")],
-    out: Annotated[Path, typer.Option(help="File to write; its ending chooses the format: .csv, .parquet or .json.")],
+    bundle: Annotated[str, typer.Option(help="Folder of the bundle, on any file system of Spark.", metavar="DIR")],
+    out: Annotated[
+        Path,
+        typer.Option(help=f"File to write; its ending chooses the format: {', '.join(ENDINGS)}.", metavar="FILE"),
+    ],
     master: Master = None,
     conf: Conf = None,
 ) -> None:
-    """Score radiographs: a line for each file with path, error, and a probability per finding.
+    """Score radiographs: a line for each input with its path, its error, and a probability per finding.
 
-    Exit code 0 if all files were read, 3 if some were not.
+    Lines are in the order of their paths.
     """
     if out.suffix not in WRITERS:
-        raise ValueError(f"--out must end in {', '.join(WRITERS)}, got {out.name!r}.")
+        raise ValueError(f"--out must end in {', '.join(ENDINGS)}, got {out.name!r}.")
+    settings = parse_conf(conf)
     make_output_folder(out.parent)
 
-    from radspark.cli.screen import console
-    from radspark.frames import get_session, read_images
+    from radspark.cli.inputs import find_inputs
+    from radspark.frames import get_session
     from radspark.ml import XRayModel
 
-    spark = get_session(master=master, conf=parse_conf(conf))
+    with working("starting Spark ..."):
+        spark = get_session(master=master, conf=settings)
     model = XRayModel.loadBundle(bundle)
-    images = read_images(spark, paths, settings=model.bundle.preparation)
-    with console.status("scoring ..."):
-        rows = model.transform(images).select("path", "error", "probability").collect()
-    rows.sort(key=lambda row: row["path"])
-    WRITERS[out.suffix]((_line(row, model.labels) for row in rows), model.labels, out)
-    unreadable = sum(row["error"] is not None for row in rows)
-    console.print(f"{len(rows) - unreadable:,} radiographs scored, {unreadable:,} not readable: {out}")
+    inputs = find_inputs(spark, paths)
+    with working("scoring ..."):
+        lines = score_inputs(spark, model, inputs)
+    WRITERS[out.suffix](lines, model.labels, out)
+    unreadable = sum(line["error"] is not None for line in lines)
+    say(f"{len(lines) - unreadable:,} scored, {unreadable:,} not readable: {out}")
     if unreadable:
         raise typer.Exit(SOME_UNREADABLE)
 
 
-def _line(row: Any, labels: LabelSet) -> dict[str, Any]:
-    probabilities = row["probability"] or [None] * len(labels)
-    return {"path": row["path"], "error": row["error"], **dict(zip(labels, probabilities, strict=True))}
+def score_inputs(spark: SparkSession, model: XRayModel, inputs: Inputs) -> list[dict[str, Any]]:
+    """A line for each file, and for each input without one, in the order of their paths."""
+    from radspark.cli.inputs import shown_path
+    from radspark.frames import read_images
+
+    images = read_images(spark, inputs.present, settings=model.bundle.preparation)
+    rows = model.transform(images).select("path", "error", "probability").collect()
+    lines = {shown_path(row["path"]): _line(row["error"], row["probability"], model.labels) for row in rows}
+    for path, error in (*inputs.absent, *inputs.without_row(tuple(lines))):
+        lines[path] = _line(error, None, model.labels)
+    return [{"path": path, **lines[path]} for path in sorted(lines)]
+
+
+def _line(error: str | None, probabilities: Sequence[float] | None, labels: LabelSet) -> dict[str, Any]:
+    # The shortest decimals that give the same float32: 0.1234, not 0.12340000271797180.
+    values = [None] * len(labels) if probabilities is None else [float(str(np.float32(p))) for p in probabilities]
+    return {"error": error, **dict(zip(labels, values, strict=True))}
 
 
 def _write_csv(lines: Iterable[Mapping[str, Any]], labels: LabelSet, file: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from radspark.errors import DataError
-from radspark.settings import PRESETS, Recipe, from_dict, to_dict
+from radspark.settings import PRESETS, Recipe, from_dict, require, to_dict
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -16,6 +17,11 @@ else:
     import tomli as tomllib
 
 FORMAT_VERSION = 1
+
+
+def shown_default(section: str, name: str) -> str:
+    """What help shows for an option that no flag, recipe or preset sets."""
+    return str(getattr(getattr(PRESETS["default"], section), name))
 
 
 def resolve_recipe(
@@ -37,11 +43,13 @@ def resolve_recipe(
         DataError: the file is not TOML.
     """
     if preset not in PRESETS:
-        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
+        near = difflib.get_close_matches(preset, PRESETS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}.{hint}")
     values = to_dict(PRESETS[preset])
     for section, content in (_read(file) if file else {}).items():
-        is_table = isinstance(content, dict) and isinstance(values.get(section), dict)
-        values[section] = {**values[section], **content} if is_table else content
+        base = values.get(section)
+        values[section] = {**base, **content} if isinstance(base, dict) else content
     for (section, name), value in flags.items():
         if value is not None:
             values[section][name] = value
@@ -54,6 +62,8 @@ def resolve_recipe(
 
 
 def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise DataError(f"--recipe {file} is not a file; give one such as the recipe.toml of an earlier run.")
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -62,6 +72,12 @@ def _read(file: Path) -> dict[str, Any]:
     if version != FORMAT_VERSION:
         raise DataError(f"{file} is a recipe of format {version}; this radspark reads format {FORMAT_VERSION}.")
     values.pop("data", None)
+    for section, content in values.items():
+        if section == "schedule":
+            is_well_formed = isinstance(content, list) and all(isinstance(phase, dict) for phase in content)
+            require(is_well_formed, f"{file}: schedule must be tables, each under [[schedule]], got {content!r}.")
+        elif hasattr(Recipe, section):
+            require(isinstance(content, dict), f"{file}: {section} must be a table, [{section}], got {content!r}.")
     return values
 
 

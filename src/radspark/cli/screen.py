@@ -7,17 +7,15 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from radspark.cli.console import console, say
 from radspark.engine.history import EpochRecord, RoundRecord
 from radspark.engine.observer import Observer, RunPlan
 from radspark.metrics import Evaluation
 from radspark.training.round import StepRecord
-
-console = Console(highlight=False)
 
 
 def evaluation_table(evaluation: Evaluation, *, title: str) -> Table:
@@ -45,7 +43,7 @@ def figure(value: float | None) -> str:
 
 
 class TrainingScreen(Observer):
-    """A live line while a round runs, and a line that stays for each epoch."""
+    """A live line while a round runs, where someone watches; and everywhere a line that stays for each epoch."""
 
     def __init__(self) -> None:
         self._plan: RunPlan | None = None
@@ -55,7 +53,8 @@ class TrainingScreen(Observer):
         self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._line)
 
     def __enter__(self) -> TrainingScreen:
-        self._live.start()
+        if console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,10 +63,11 @@ class TrainingScreen(Observer):
     def run_started(self, plan: RunPlan) -> None:
         """Say what is about to be done."""
         self._plan = plan
-        resumed = f", resumed after step {plan.first_step}" if plan.first_step else ""
-        console.print(
-            f"training on {plan.num_samples:,} images ({plan.num_validation:,} for validation), "
-            f"{plan.epochs} epochs of {plan.steps_per_epoch} steps, {plan.num_workers} workers{resumed}"
+        resumed = f", going on after step {plan.first_step:,}" if plan.first_step else ""
+        say(
+            f"training on {plan.num_samples:,} images ({plan.num_validation:,} for validation): "
+            f"{_count(plan.epochs, 'epoch')} of {_count(plan.steps_per_epoch, 'step')}, "
+            f"{_count(plan.num_workers, 'worker')}{resumed}"
         )
 
     def step_done(self, step: StepRecord) -> None:
@@ -77,10 +77,6 @@ class TrainingScreen(Observer):
                 self._first = (step.step, time.monotonic())
             self._last = step
 
-    def round_failed(self, reason: str, *, failures: int) -> None:
-        """Say that work is repeated."""
-        console.print(f"a worker was lost ({reason}); running the round again (attempt {failures + 1})", style="yellow")
-
     def round_ended(self, record: RoundRecord, steps: Sequence[StepRecord]) -> None:
         """A pause between rounds is not counted in the time left."""
         with self._lock:
@@ -89,7 +85,7 @@ class TrainingScreen(Observer):
     def epoch_ended(self, record: EpochRecord) -> None:
         """One line that stays."""
         validation = record.validation or {}
-        console.print(
+        say(
             f"epoch {record.epoch:>3}  loss {record.train_loss:.4f}  "
             f"validation loss {figure(validation.get('loss'))}  mean AUROC {figure(validation.get('mean_auroc'))}  "
             f"{record.images_per_second:.1f} images/s  learning rate {record.learning_rate:.2e}"
@@ -103,11 +99,18 @@ class TrainingScreen(Observer):
         if step is None or first is None:
             return Text("starting workers ...", style="dim")
         total = plan.epochs * plan.steps_per_epoch
-        pace = (time.monotonic() - first[1]) / max(1, step.step - first[0])
-        left = timedelta(seconds=round(pace * (total - step.step))) if step.step > first[0] else "?"
+        done = step.step - first[0]
+        pace = (time.monotonic() - first[1]) / max(1, done)
+        left = str(timedelta(seconds=round(pace * (total - step.step)))) if done else "?"
         return Text(
             f"epoch {(step.step - 1) // plan.steps_per_epoch + 1}/{plan.epochs}  step {step.step}/{total}  "
             f"loss {step.loss:.4f}  {step.num_samples / max(step.seconds, 1e-9):.1f} images/s  "
             f"learning rate {step.learning_rate:.2e}  {left} left",
             style="dim",
+            no_wrap=True,
+            overflow="ellipsis",
         )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,15 +1,9 @@
-"""`radspark train`: from a data set to a run folder with bundle, history, resolved recipe and report."""
+"""`radspark train`: its flags. What a run does and writes is training_run's business."""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import datetime
-import json
-import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,94 +13,180 @@ from radspark.cli.options import (
     DatasetName,
     Master,
     SplitPolicyName,
-    check_dataset_name,
-    make_output_folder,
+    ValidationShare,
     parse_conf,
 )
-from radspark.cli.recipe_options import resolve_recipe, write_recipe
-from radspark.settings import PRESETS, Recipe, to_dict
+from radspark.cli.recipe_options import resolve_recipe, shown_default
+from radspark.cli.training_run import TrainingData, train_to_folder
+from radspark.settings import PRESETS
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from radspark.ml import XRayModel
-    from radspark.samples.join import MatchedLabels
-
-logger = logging.getLogger(__name__)
-
+RUN = "Run"
 MODEL = "Model"
 TRAINING = "Training"
+
+EXAMPLES = """Examples:
+
+  radspark train --dataset nih --data-dir ChestX-ray14 --out runs/first
+
+  radspark train --dataset nih --data-dir ChestX-ray14 --out runs/r50 --preset deck-adam --batch-size 64
+
+  radspark train --dataset nih --data-dir ChestX-ray14 --out runs/again --recipe runs/first/recipe.toml --epochs 30
+
+Every other choice (schedule, augmentation, ...) is set in a recipe; RUN/recipe.toml of any run shows all of them."""
+
+
+def choice(section: str, name: str, text: str, *, panel: str, default: str | None = None, **more: Any) -> Any:
+    """An option that changes one field of the recipe; its help shows the default of the default preset."""
+    shown = shown_default(section, name) if default is None else default
+    return typer.Option(help=text, show_default=shown, rich_help_panel=panel, **more)
 
 
 def train(
     dataset: DatasetName,
     data_dir: DataDir,
-    out: Annotated[Path, typer.Option(help="Folder of the run: bundle/, history.json, recipe.toml, report.html.")],
-    recipe: Annotated[Path | None, typer.Option(help="TOML file with choices; flags win over it.")] = None,
-    preset: Annotated[str, typer.Option(help=f"Where all choices start: {', '.join(PRESETS)}.")] = "default",
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the run, for bundle/, history.json, recipe.toml, report.html, checkpoints/ and "
+            "tensorboard/.",
+            metavar="RUN",
+            rich_help_panel=RUN,
+        ),
+    ],
+    recipe: Annotated[
+        Path | None, typer.Option(help="TOML file with choices; flags win over it.", rich_help_panel=RUN)
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help=f"Where all choices start: {', '.join(PRESETS)}.", rich_help_panel=RUN)
+    ] = "default",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint in --out.", rich_help_panel=RUN)
+    ] = False,
     split_policy: SplitPolicyName = "official",
-    validation_share: Annotated[float, typer.Option(help="Share of training patients kept for validation.")] = 0.1,
-    backbone: Annotated[str | None, typer.Option(help="timm architecture.", rich_help_panel=MODEL)] = None,
+    validation_share: ValidationShare = 0.1,
+    backbone: Annotated[str | None, choice("model", "backbone", "Architecture, by timm's name.", panel=MODEL)] = None,
     weights: Annotated[
         str | None,
-        typer.Option(
-            help="none, imagenet (downloaded by timm), or a .safetensors or state-dict file on any file system of "
-            "Spark.",
-            rich_help_panel=MODEL,
+        choice(
+            "model",
+            "weights",
+            "none, imagenet (downloaded by timm), or a .safetensors or state-dict file on any file system of Spark.",
+            panel=MODEL,
         ),
     ] = None,
     truncate_at: Annotated[
-        str | None, typer.Option(help="Last layer of the backbone that is kept.", rich_help_panel=MODEL)
+        str | None,
+        choice(
+            "model",
+            "truncate_at",
+            "Last layer of the backbone that is kept.",
+            panel=MODEL,
+            default="all are kept",
+            metavar="LAYER",
+        ),
     ] = None,
     freeze_up_to: Annotated[
         str | None,
-        typer.Option(help="Layer up to which weights stay; trunk trains the head alone.", rich_help_panel=MODEL),
+        choice(
+            "model",
+            "freeze_up_to",
+            "Last layer whose weights stay as they are; `trunk` trains the head alone.",
+            panel=MODEL,
+            default="all are trained",
+            metavar="LAYER",
+        ),
     ] = None,
-    dropout: Annotated[float | None, typer.Option(help="Before the linear layer.", rich_help_panel=MODEL)] = None,
+    dropout: Annotated[
+        float | None, choice("model", "dropout", "Probability before the last, linear layer.", panel=MODEL)
+    ] = None,
     image_size: Annotated[
         int | None,
         typer.Option(
-            help="Side of the prepared images; the network sees all of it unless --crop-size is given.  "
-            "[default: 256, cropped to 224]",
+            help="Side of the prepared images in pixels; the network sees all of it unless --crop-size is given.",
+            show_default="256, cropped to 224",
             rich_help_panel=MODEL,
         ),
     ] = None,
     crop_size: Annotated[
-        int | None, typer.Option(help="Side of the network's input, cut from the image.", rich_help_panel=MODEL)
+        int | None,
+        typer.Option(
+            help="Side of the network's input, cut from the prepared image.",
+            show_default="as --image-size; 224 if that is not given",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(rich_help_panel=TRAINING)] = None,
+    epochs: Annotated[
+        int | None, choice("training", "epochs", "Passes over the training images.", panel=TRAINING)
+    ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Samples per step over all workers.", rich_help_panel=TRAINING)
+        int | None, choice("training", "batch_size", "Images in a step, over all workers.", panel=TRAINING)
     ] = None,
     micro_batch_size: Annotated[
-        int | None, typer.Option(help="Most samples in one forward pass: less memory.", rich_help_panel=TRAINING)
+        int | None,
+        choice("training", "micro_batch_size", "Most images in one forward pass: fewer, less memory.", panel=TRAINING),
     ] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd, adam, adamw, lars.", rich_help_panel=TRAINING)] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak rate.", rich_help_panel=TRAINING)] = None,
-    weight_decay: Annotated[float | None, typer.Option(rich_help_panel=TRAINING)] = None,
-    head_l2: Annotated[float | None, typer.Option("--head-l2", rich_help_panel=TRAINING)] = None,
-    clip_norm: Annotated[float | None, typer.Option(rich_help_panel=TRAINING)] = None,
+    optimizer: Annotated[str | None, choice("optimizer", "name", "sgd, adam, adamw or lars.", panel=TRAINING)] = None,
+    learning_rate: Annotated[
+        float | None,
+        choice("optimizer", "learning_rate", "The peak, which the schedule multiplies.", panel=TRAINING),
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        choice("optimizer", "weight_decay", "On kernels and matrices, not on biases and norms.", panel=TRAINING),
+    ] = None,
+    head_l2: Annotated[
+        float | None,
+        choice("optimizer", "head_l2", "L2 on the head alone.", panel=TRAINING),
+    ] = None,
+    clip_norm: Annotated[
+        float | None,
+        choice("optimizer", "clip_norm", "Largest norm of the gradient.", panel=TRAINING, default="no limit"),
+    ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Spark tasks that train.  [default: every free slot]", rich_help_panel=TRAINING)
+        int | None,
+        choice("training", "num_workers", "Spark tasks that train.", panel=TRAINING, default="every free slot"),
     ] = None,
-    cores_per_worker: Annotated[int | None, typer.Option(rich_help_panel=TRAINING)] = None,
-    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.", rich_help_panel=TRAINING)] = None,
-    keep: Annotated[str | None, typer.Option(help="best (by --metric) or last.", rich_help_panel=TRAINING)] = None,
+    cores_per_worker: Annotated[
+        int | None, choice("training", "cores_per_worker", "Threads of a worker.", panel=TRAINING)
+    ] = None,
+    precision: Annotated[str | None, choice("training", "precision", "float32 or bfloat16.", panel=TRAINING)] = None,
+    keep: Annotated[
+        str | None, choice("training", "keep", "Weights of the best epoch (by --metric) or last.", panel=TRAINING)
+    ] = None,
     metric: Annotated[
-        str | None, typer.Option(help="mean_auroc, mean_average_precision or loss.", rich_help_panel=TRAINING)
+        str | None,
+        choice(
+            "training",
+            "metric",
+            "mean_auroc, mean_average_precision or loss, on the validation images.",
+            panel=TRAINING,
+        ),
     ] = None,
     early_stopping_patience: Annotated[
-        int | None, typer.Option(help="Epochs without improvement before the end.", rich_help_panel=TRAINING)
+        int | None,
+        choice(
+            "training",
+            "early_stopping_patience",
+            "Epochs without improvement of --metric after which training ends.",
+            panel=TRAINING,
+            default="never",
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(rich_help_panel=TRAINING)] = None,
     max_unreadable: Annotated[
-        float | None, typer.Option(help="Share of unreadable training images allowed.", rich_help_panel=TRAINING)
+        float | None,
+        choice("training", "max_unreadable", "Share of training images that may be unreadable.", panel=TRAINING),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in --out.")] = False,
+    seed: Annotated[
+        int | None,
+        choice("training", "seed", "Of splits, weights, order, augmentation and dropout.", panel=TRAINING),
+    ] = None,
     master: Master = None,
     conf: Conf = None,
 ) -> None:
-    """Train a classifier; the report shows validation only, `radspark evaluate` opens the test set."""
+    """Train a classifier, and report how it does on the validation images.
+
+    The test images are not touched: `radspark evaluate` opens them.
+    """
     flags = {
         ("model", "backbone"): backbone,
         ("model", "weights"): weights,
@@ -127,8 +207,8 @@ def train(
         ("training", "keep"): keep,
         ("training", "metric"): metric,
         ("training", "early_stopping_patience"): early_stopping_patience,
-        ("training", "seed"): seed,
         ("training", "max_unreadable"): max_unreadable,
+        ("training", "seed"): seed,
     }
     resolved = resolve_recipe(file=recipe, preset=preset, flags=flags, image_size=image_size, crop_size=crop_size)
     train_to_folder(
@@ -139,132 +219,3 @@ def train(
         master=master,
         conf=parse_conf(conf),
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingData:
-    """What a run is trained on."""
-
-    dataset: str
-    data_dir: str
-    split_policy: str = "official"
-    validation_share: float = 0.1
-
-
-def train_to_folder(
-    recipe: Recipe,
-    data: TrainingData,
-    out: Path,
-    *,
-    resume: bool = False,
-    master: str | None = None,
-    conf: dict[str, str] | None = None,
-) -> XRayModel:
-    """Train and write the run folder."""
-    check_dataset_name(data.dataset)
-    make_output_folder(out)
-
-    from radspark.cli.screen import TrainingScreen, console
-    from radspark.engine.observer import TensorBoardObserver
-    from radspark.frames.session import get_session
-    from radspark.ml import XRayClassifier
-    from radspark.nn.backbones import check_backbone
-    from radspark.samples.join import decode_matched, match_labels
-
-    check_backbone(recipe.model.backbone)
-    spark = get_session(master=master, conf=conf)
-    matched = match_labels(
-        spark,
-        data.dataset,
-        data.data_dir,
-        split_policy=data.split_policy,
-        validation_share=data.validation_share,
-        seed=recipe.training.seed,
-    )
-    console.print(matched.counts.summary())
-    write_recipe(recipe, dataclasses.asdict(data), out / "recipe.toml")
-    events = TensorBoardObserver(out / "tensorboard")
-    try:
-        with TrainingScreen() as screen:
-            estimator = XRayClassifier(
-                recipe=recipe,
-                findings=list(matched.labels),
-                observers=(screen, events),
-                checkpointDir=str(out / "checkpoints"),
-                resume=resume,
-            )
-            splits = tuple(split for split in ("train", "validation") if matched.counts.by_split[split]) or ("train",)
-            model = estimator.fit(decode_matched(matched, preparation=recipe.preparation, splits=splits))
-    except KeyboardInterrupt:
-        console.print(_how_to_resume(out), style="yellow")
-        raise typer.Exit(130) from None
-    finally:
-        events.close()
-    _write_results(spark, model, recipe, data, matched, out)
-    console.print(f"\nbundle   {out / 'bundle'}\nreport   {out / 'report.html'}\nhistory  {out / 'history.json'}")
-    console.print(
-        f"next     radspark evaluate --bundle {out / 'bundle'} --dataset {data.dataset} --data-dir {data.data_dir} "
-        f"--split test --out {out / 'test'}"
-    )
-    return model
-
-
-def _how_to_resume(out: Path) -> str:
-    if any((out / "checkpoints").glob("step-*")):
-        return f"\nstopped; the last checkpoint is whole. Go on with the same command and --resume (--out {out})."
-    return "\nstopped before the first checkpoint; start again with the same command."
-
-
-def _write_results(
-    spark: SparkSession, model: XRayModel, recipe: Recipe, data: TrainingData, matched: MatchedLabels, out: Path
-) -> None:
-    from radspark.cli.examples import pick_examples
-    from radspark.cli.facts import data_summary, is_synthetic, package_versions
-    from radspark.metrics import evaluate_scores, roc_curves
-    from radspark.report import TrainingReport, write_training_report
-
-    summary = model.summary
-    assert summary is not None, "a fitted model has a summary"
-    synthetic = is_synthetic(spark, data.data_dir)
-    facts = {"dataset": data.dataset, "synthetic": synthetic, **model.bundle.training}
-    model.bundle = dataclasses.replace(model.bundle, training=facts)
-    model.saveBundle(str(out / "bundle"))
-    (out / "history.json").write_text(json.dumps(summary.record.to_dict(), indent=2) + "\n", encoding="utf-8")
-    write_unreadable(summary.unreadable, out / "unreadable.csv")
-    kept = summary.kept
-    if not len(kept.labels_NC):
-        logger.warning("no validation samples: no report was written")
-        return
-    write_training_report(
-        out / "report.html",
-        TrainingReport(
-            title="Training report",
-            data=data_summary(
-                {split: (counts.readable, counts.unreadable) for split, counts in summary.counts.items()},
-                matched,
-                data.dataset,
-                synthetic=synthetic,
-            ),
-            evaluation=evaluate_scores(kept.labels_NC, kept.probabilities_NC, model.labels),
-            curves=roc_curves(kept.labels_NC, kept.probabilities_NC, model.labels),
-            examples=pick_examples(matched.frame, model.bundle, split="validation"),
-            recipe=to_dict(recipe),
-            versions=package_versions(),
-            created=datetime.date.today().isoformat(),
-            history=[dataclasses.asdict(epoch) for epoch in summary.record.epochs],
-            kept_epoch=kept.epoch,
-            keep=recipe.training.keep,
-            metric=recipe.training.metric,
-        ),
-    )
-
-
-def write_unreadable(unreadable: Sequence[tuple[str, str]], file: Path) -> None:
-    """A table of the images that were left out; none is written if all were read."""
-    if not unreadable:
-        return
-    with file.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["path", "error"])
-        writer.writerows(unreadable)
-    logger.warning("%d images could not be read and were left out; %s names them", len(unreadable), file.name)

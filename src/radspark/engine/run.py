@@ -20,7 +20,7 @@ from radspark.engine.observer import Observer, RunPlan
 from radspark.engine.slots import driver_host
 from radspark.engine.spark_round import RoundLostError, RoundReply, run_spark_round
 from radspark.engine.worker import RoundJob
-from radspark.errors import TrainingError
+from radspark.errors import DataError, TrainingError
 from radspark.labels import LabelSet
 from radspark.metrics import METRICS, evaluate_scores
 from radspark.nn.losses import balanced_positive_weights
@@ -30,7 +30,7 @@ from radspark.nn.schedules import Schedule
 from radspark.nn.user_module import UserNetwork
 from radspark.nn.watch import is_better
 from radspark.samples.feed import IndexedSamples
-from radspark.settings import Recipe
+from radspark.settings import Plateau, Recipe
 from radspark.training.round import RoundSpec, StepRecord
 from radspark.training.shards import ShardPlan, choose_num_shards, shard_sizes
 from radspark.training.state import PackedState, capture
@@ -82,8 +82,19 @@ class Run:
         self._num_workers = num_workers
         self._positive_weights = _positive_weights(recipe, samples)
         self._schedule = Schedule(recipe.schedule, recipe.optimizer.learning_rate, recipe.training.epochs)
+        self._check_validation()
         self._is_fed = False
         self._best: KeptWeights | None = None
+
+    def _check_validation(self) -> None:
+        """Refuse a schedule, and warn of settings, that need validation samples where there are none."""
+        self._schedule.check(METRICS)
+        if self._num_validation:
+            return
+        if any(isinstance(phase, Plateau) for phase in self._recipe.schedule):
+            raise DataError("a plateau schedule watches validation, but no sample has the split 'validation'.")
+        if self._recipe.training.keep == "best" or self._recipe.training.early_stopping_patience is not None:
+            logger.warning("no validation samples: the last weights are kept, and nothing stops the run early")
 
     def train(self, network: nn.Module) -> TrainingResult:
         """Train a network from its present weights to the end.

@@ -113,6 +113,7 @@ def build_network(
         backbone = build_backbone(settings, download_weights=weights == "imagenet")
         network = XRayNetwork(backbone, num_findings, dropout=settings.dropout)
     if isinstance(weights, Path | bytes):
-        load_weights(network.trunk, weights, backbone=settings.backbone, name=settings.weights)
+        name = settings.weights if isinstance(weights, bytes) else None
+        load_weights(network.trunk, weights, backbone=settings.backbone, name=name)
     network.freeze_up_to(settings.freeze_up_to)
     return network

@@ -38,6 +38,8 @@ class CachedShard:
     """NaN where unknown."""
     keys_N: NDArray[np.int64]
     """Hash of each image's id, from which its augmentation is drawn."""
+    folder: Path | None = None
+    """Where it lies; None for a shard without samples."""
 
     def __len__(self) -> int:
         return len(self.keys_N)
@@ -106,6 +108,7 @@ class ShardCache:
             images_NSS=array("images.u8", np.uint8, (size, self._image_size, self._image_size)),
             labels_NC=array("labels.f32", np.float32, (size, self._num_findings)),
             keys_N=array("keys.i64", np.int64, (size,)),
+            folder=folder,
         )
 
     def _empty(self) -> CachedShard:

@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from radspark.nn.augmentation import augment, center_crop
+from radspark.nn.augmentation import augment
 from radspark.nn.network import XRayNetwork
 from radspark.nn.optimizers import build_optimizer
 from radspark.nn.user_module import UserNetwork
 from radspark.settings import Recipe
 from radspark.training.cache import CachedShard
 from radspark.training.collective import Group
+from radspark.training.features import HeadNetwork, has_fixed_features, image_batches, shard_features
 from radspark.training.shards import ShardPlan
 from radspark.training.state import TrainingState, capture, restore
 from radspark.training.step import MicroBatch, Stepper, StepResult, dropout_seed
@@ -92,66 +93,102 @@ def run_round(
     network = spec.build_network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(list(network.named_parameters()), spec.recipe.optimizer)
     restore(state, network, optimizer)
+    learner = HeadNetwork(network) if has_fixed_features(network, spec.recipe) else network
+    inputs = Inputs(spec, network if isinstance(learner, HeadNetwork) else None)
     stepper = Stepper(
-        network,
+        learner,
         optimizer,
         settings=spec.recipe.optimizer,
         positive_weights_C=None if spec.positive_weights is None else torch.tensor(spec.positive_weights),
         bfloat16=spec.recipe.training.precision == "bfloat16",
         group=group,
     )
-    steps: list[StepRecord] = []
+    steps = list(_take_steps(spec, stepper, inputs, train, on_step))
+    done = spec.first_step + len(steps)
+    scores = []
+    if done % spec.plan.steps_per_epoch == 0:
+        scores = [score_shard(learner, inputs, shard, samples) for shard, samples in validation.items()]
+    return RoundOutcome(capture(network, optimizer, step=done), steps, scores)
+
+
+def _take_steps(
+    spec: RoundSpec,
+    stepper: Stepper,
+    inputs: Inputs,
+    train: Mapping[int, CachedShard],
+    on_step: Callable[[StepRecord], None],
+) -> Iterator[StepRecord]:
+    """Steps to the end of the epoch, or until the time is over on some worker."""
     started = last = time.monotonic()
     for offset, learning_rate in enumerate(spec.learning_rates):
         step = spec.first_step + offset
         late = time.monotonic() - started > spec.seconds
-        result = stepper.step(micro_batches(spec, train, step), learning_rate=learning_rate, stop=late)
+        result = stepper.step(inputs.micro_batches(train, step), learning_rate=learning_rate, stop=late)
         now = time.monotonic()
-        steps.append(_record(step, result, learning_rate, now - last))
-        on_step(steps[-1])
+        record = _record(step, result, learning_rate, now - last)
+        on_step(record)
+        yield record
         last = now
         if result.stop:
             break
-    done = spec.first_step + len(steps)
-    scores = []
-    if done % spec.plan.steps_per_epoch == 0:
-        scores = [score_shard(network, spec, shard, samples) for shard, samples in validation.items()]
-    return RoundOutcome(capture(network, optimizer, step=done), steps, scores)
 
 
 def _record(step: int, result: StepResult, learning_rate: float, seconds: float) -> StepRecord:
     return StepRecord(step + 1, result.loss, result.num_samples, learning_rate, seconds, result.was_applied)
 
 
-def micro_batches(spec: RoundSpec, shards: Mapping[int, CachedShard], step: int) -> Iterator[MicroBatch]:
-    """The forward passes of one step on the given shards, augmented and cut to the network's input."""
-    epoch, step_of_epoch = divmod(step, spec.plan.steps_per_epoch)
-    for shard, samples in sorted(shards.items()):
-        for piece, indices in enumerate(spec.plan.micro_batches(shard, epoch=epoch, step=step_of_epoch)):
-            yield MicroBatch(
-                images_N1HW=augment(
-                    torch.from_numpy(samples.images_NSS[indices]).unsqueeze(1),
-                    settings=spec.recipe.augmentation,
-                    seed=spec.plan.seed,
-                    epoch=epoch,
-                    image_keys_N=samples.keys_N[indices],
-                    output_size=spec.recipe.model.input_size,
-                ),
-                labels_NC=torch.from_numpy(samples.labels_NC[indices]),
-                dropout_seed=dropout_seed(spec.plan.seed, step, shard, piece),
-            )
+class Inputs:
+    """What a network is given: augmented images, or the fixed features of a frozen trunk."""
+
+    def __init__(self, spec: RoundSpec, frozen: XRayNetwork | None) -> None:
+        self._spec = spec
+        self._frozen = frozen
+        self._features: dict[int, NDArray[np.float32]] = {}
+
+    def micro_batches(self, shards: Mapping[int, CachedShard], step: int) -> Iterator[MicroBatch]:
+        """The forward passes of one step on the given shards."""
+        plan = self._spec.plan
+        epoch, step_of_epoch = divmod(step, plan.steps_per_epoch)
+        for shard, samples in sorted(shards.items()):
+            for piece, indices in enumerate(plan.micro_batches(shard, epoch=epoch, step=step_of_epoch)):
+                yield MicroBatch(
+                    inputs=self._training_inputs(samples, indices, epoch),
+                    labels_NC=torch.from_numpy(samples.labels_NC[indices]),
+                    dropout_seed=dropout_seed(plan.seed, step, shard, piece),
+                )
+
+    def in_order(self, samples: CachedShard) -> Iterator[torch.Tensor]:
+        """A shard's samples by the evaluation chain, in batches."""
+        if self._frozen is not None and len(samples):
+            return iter(torch.from_numpy(self._features_of(samples)).split(SCORING_BATCH))
+        return image_batches(samples, self._spec.recipe.model.input_size)
+
+    def _training_inputs(self, samples: CachedShard, indices: NDArray[np.int64], epoch: int) -> torch.Tensor:
+        if self._frozen is not None:
+            return torch.from_numpy(self._features_of(samples)[indices])
+        return augment(
+            torch.from_numpy(samples.images_NSS[indices]).unsqueeze(1),
+            settings=self._spec.recipe.augmentation,
+            seed=self._spec.plan.seed,
+            epoch=epoch,
+            image_keys_N=samples.keys_N[indices],
+            output_size=self._spec.recipe.model.input_size,
+        )
+
+    def _features_of(self, samples: CachedShard) -> NDArray[np.float32]:
+        assert self._frozen is not None
+        if id(samples) not in self._features:
+            size = self._spec.recipe.model.input_size
+            self._features[id(samples)] = shard_features(self._frozen, samples, input_size=size)
+        return self._features[id(samples)]
 
 
 @torch.inference_mode()
-def score_shard(network: nn.Module, spec: RoundSpec, shard: int, samples: CachedShard) -> ShardScores:
-    """Probabilities of a validation shard by the evaluation chain: centre crop, no augmentation, no dropout."""
+def score_shard(network: nn.Module, inputs: Inputs, shard: int, samples: CachedShard) -> ShardScores:
+    """Probabilities of a validation shard: no augmentation, no dropout."""
     was_training = network.training
     network.eval()
-    parts = [
-        network(center_crop(torch.from_numpy(np.array(images)).unsqueeze(1), spec.recipe.model.input_size)).sigmoid()
-        for images in np.split(samples.images_NSS, range(SCORING_BATCH, len(samples), SCORING_BATCH))
-        if len(images)
-    ]
+    parts = [network(batch).sigmoid() for batch in inputs.in_order(samples)]
     network.train(was_training)
     probabilities_NC = torch.cat(parts).numpy() if parts else np.empty_like(samples.labels_NC)
     return ShardScores(shard, np.array(samples.labels_NC), probabilities_NC)

@@ -21,6 +21,9 @@ from radspark.nn.optimizers import add_head_l2, clip_gradients, set_learning_rat
 from radspark.nn.user_module import UserNetwork
 from radspark.settings import OptimizerSettings
 from radspark.training.collective import Group
+from radspark.training.features import HeadNetwork
+
+Trainable = XRayNetwork | UserNetwork | HeadNetwork
 
 MEASURES = 3
 """Floats behind gradients and statistics in the exchanged vector: loss, samples, workers that want to stop."""
@@ -30,8 +33,8 @@ MEASURES = 3
 class MicroBatch:
     """The samples of one forward pass."""
 
-    images_N1HW: torch.Tensor
-    """uint8."""
+    inputs: torch.Tensor
+    """Images, uint8 (N, 1, H, W); or features (N, F) for a head alone."""
     labels_NC: torch.Tensor
     """float32, NaN where unknown."""
     dropout_seed: int
@@ -55,7 +58,7 @@ class Stepper:
 
     def __init__(
         self,
-        network: XRayNetwork | UserNetwork,
+        network: Trainable,
         optimizer: torch.optim.Optimizer,
         *,
         settings: OptimizerSettings,
@@ -109,7 +112,7 @@ class Stepper:
     def _accumulate(self, batch: MicroBatch) -> None:
         num_samples = len(batch.labels_NC)
         with seeded(batch.dropout_seed), torch.autocast("cpu", torch.bfloat16, enabled=self._bfloat16):
-            logits_NC = self._network(batch.images_N1HW)
+            logits_NC = self._network(batch.inputs)
         loss = masked_bce(logits_NC.float(), batch.labels_NC, self._positive_weights_C)
         loss.backward()  # type: ignore[no-untyped-call]
         self._statistics_sum.add_(self._statistics, alpha=num_samples)

@@ -59,7 +59,7 @@ def test_findings_meet_as_often_as_in_nih(shared_data: Path) -> None:
         share = labels.mean(axis=0)
         return (labels.T @ labels / len(labels) / np.outer(share, share))[np.triu_indices(len(NIH_FINDINGS), k=1)]
 
-    assert spearmanr(lifts(real), lifts(drawn)).statistic > 0.7
+    assert spearmanr(lifts(real), lifts(drawn)).statistic > 0.6
 
 
 @pytest.mark.parametrize("pair", [("Emphysema", "Pneumothorax"), ("Edema", "Pneumonia"), ("Cardiomegaly", "Effusion")])

@@ -133,8 +133,8 @@ def _draw_hernia(chest: Chest, lesion: Lesion) -> list[Box]:
     wall = np.exp(-((away / 2.4) ** 2))
     level = center[1] + rng.uniform(-0.1, 0.3) * radius
     gas = sack * above(level - chest.y, softness=0.8)
-    chest.air += gas * np.float32(60.0)
-    chest.tissue += (sack - gas) * np.float32(rng.uniform(14.0, 26.0)) + wall * np.float32(34.0)
+    chest.air += gas * np.float32(48.0)
+    chest.tissue += (sack - gas) * np.float32(rng.uniform(14.0, 26.0)) + wall * np.float32(24.0)
     chest.markings *= 1.0 - sack
     return boxes_of(chest, sack)
 

@@ -1,0 +1,236 @@
+"""One training run and its folder: what is checked before, what is written after, and what is said if it is stopped."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime
+import json
+import logging
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from radspark.cli.console import say, working
+from radspark.cli.options import check_data_choice, make_output_folder
+from radspark.cli.recipe_options import write_recipe
+from radspark.errors import SetupError, TrainingError
+from radspark.settings import Recipe, to_dict
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from radspark.engine.observer import Observer
+    from radspark.ml import XRayModel
+    from radspark.samples.join import MatchedLabels
+
+logger = logging.getLogger(__name__)
+
+STOPPED = 130
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """What a run is trained on."""
+
+    dataset: str
+    data_dir: str
+    split_policy: str = "official"
+    validation_share: float = 0.1
+
+
+def train_to_folder(
+    recipe: Recipe,
+    data: TrainingData,
+    out: Path,
+    *,
+    resume: bool = False,
+    master: str | None = None,
+    conf: dict[str, str] | None = None,
+) -> XRayModel:
+    """Train and write the run folder."""
+    check_data_choice(data.dataset, data.split_policy)
+    make_output_folder(out)
+    _check_recipe(recipe)
+    _check_folder(out, recipe, resume=resume)
+
+    from radspark.cli.screen import TrainingScreen
+    from radspark.engine.observer import TensorBoardObserver
+    from radspark.engine.slots import choose_num_workers
+    from radspark.frames.session import get_session
+    from radspark.samples.join import match_labels
+
+    with working("starting Spark ..."):
+        spark = get_session(master=master, conf=conf)
+    choose_num_workers(spark, recipe.training.num_workers)
+    with working("matching labels and radiographs ..."):
+        matched = match_labels(
+            spark,
+            data.dataset,
+            data.data_dir,
+            split_policy=data.split_policy,
+            validation_share=data.validation_share,
+            seed=recipe.training.seed,
+        )
+    say(matched.counts.summary())
+    if not matched.counts.by_split["validation"]:
+        logger.warning(
+            "no image is left for validation: the last weights are kept, and no report is written; "
+            "raise --validation-share"
+        )
+    write_recipe(recipe, dataclasses.asdict(data), out / "recipe.toml")
+    events = TensorBoardObserver(out / "tensorboard")
+    try:
+        with TrainingScreen() as screen:
+            model = _fit(recipe, matched, out, resume=resume, observers=(screen, events))
+    except KeyboardInterrupt:
+        say(_how_to_resume(out, data, master=master, conf=conf), style="yellow")
+        raise typer.Exit(STOPPED) from None
+    finally:
+        events.close()
+    with working("writing the report ..."):
+        _write_results(spark, model, recipe, data, matched, out)
+    say(_what_next(out, data))
+    return model
+
+
+def _check_recipe(recipe: Recipe) -> None:
+    """What is wrong with a recipe whatever the data, found before Spark starts."""
+    from radspark.metrics import METRICS
+    from radspark.nn.backbones import check_backbone
+    from radspark.nn.schedules import Schedule
+    from radspark.nn.watch import check_metric
+
+    check_backbone(recipe.model.backbone)
+    check_metric(recipe.training.metric, METRICS, setting="training.metric")
+    Schedule(recipe.schedule, recipe.optimizer.learning_rate, recipe.training.epochs).check(METRICS)
+
+
+def _check_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
+    """A run folder holds one run: it is resumed with its own choices, or it is left alone.
+
+    Raises:
+        SetupError: it holds an earlier run, and this one is to be new.
+        TrainingError: there is nothing to resume, or other choices were made.
+    """
+    from radspark.engine.checkpoint import CheckpointFolder, check_choices
+
+    if not resume:
+        if any((out / "checkpoints").glob("step-*")) or (out / "bundle").exists():
+            raise SetupError(
+                f"--out {out} holds an earlier run; add --resume to go on with it, or choose another --out."
+            )
+        for leftover in ("checkpoints", "tensorboard"):
+            shutil.rmtree(out / leftover, ignore_errors=True)
+        return
+    checkpoint = CheckpointFolder(out / "checkpoints").load_newest()
+    if checkpoint is None:
+        raise TrainingError(f"--out {out} holds no checkpoint to resume from; leave --resume out to start anew.")
+    try:
+        check_choices(recipe, checkpoint)
+    except TrainingError as error:
+        raise TrainingError(f"{error} That recipe is --recipe {out / 'recipe.toml'}") from error
+
+
+def _fit(
+    recipe: Recipe, matched: MatchedLabels, out: Path, *, resume: bool, observers: Sequence[Observer]
+) -> XRayModel:
+    from radspark.ml import XRayClassifier
+    from radspark.samples.join import decode_matched
+
+    estimator = XRayClassifier(
+        recipe=recipe,
+        findings=list(matched.labels),
+        observers=observers,
+        checkpointDir=str(out / "checkpoints"),
+        resume=resume,
+    )
+    splits = tuple(split for split in ("train", "validation") if matched.counts.by_split[split]) or ("train",)
+    return estimator.fit(decode_matched(matched, preparation=recipe.preparation, splits=splits))
+
+
+def _how_to_resume(out: Path, data: TrainingData, *, master: str | None, conf: dict[str, str] | None) -> str:
+    if not any((out / "checkpoints").glob("step-*")):
+        return "\nstopped before the first checkpoint; start again with the same command."
+    options = {
+        "dataset": data.dataset,
+        "data-dir": data.data_dir,
+        "split-policy": data.split_policy,
+        "validation-share": str(data.validation_share),
+        "out": str(out),
+        "recipe": str(out / "recipe.toml"),
+        **({"master": master} if master else {}),
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    words += [word for key, value in (conf or {}).items() for word in ("--conf", f"{key}={value}")]
+    return (
+        f"\nstopped; the last checkpoint is whole. To go on:\n  {shlex.join(['radspark', 'train', *words, '--resume'])}"
+    )
+
+
+def _what_next(out: Path, data: TrainingData) -> str:
+    words = ["radspark", "evaluate", "--bundle", str(out / "bundle"), "--dataset", data.dataset]
+    words += ["--data-dir", data.data_dir, "--split-policy", data.split_policy, "--out", str(out / "test")]
+    return (
+        f"\nbundle   {out / 'bundle'}\nreport   {out / 'report.html'}\nhistory  {out / 'history.json'}\n"
+        f"\nnext, open the test set:\n  {shlex.join(words)}"
+    )
+
+
+def _write_results(
+    spark: SparkSession, model: XRayModel, recipe: Recipe, data: TrainingData, matched: MatchedLabels, out: Path
+) -> None:
+    from radspark.cli.examples import pick_examples
+    from radspark.cli.facts import data_summary, is_synthetic, package_versions
+    from radspark.metrics import evaluate_scores, roc_curves
+    from radspark.report import TrainingReport, write_training_report
+
+    summary = model.summary
+    assert summary is not None, "a fitted model has a summary"
+    synthetic = is_synthetic(spark, data.data_dir)
+    facts = {"dataset": data.dataset, "synthetic": synthetic, **model.bundle.training}
+    model.bundle = dataclasses.replace(model.bundle, training=facts)
+    model.saveBundle(str(out / "bundle"))
+    (out / "history.json").write_text(json.dumps(summary.record.to_dict(), indent=2) + "\n", encoding="utf-8")
+    write_unreadable(summary.unreadable, out / "unreadable.csv")
+    kept = summary.kept
+    if not len(kept.labels_NC):
+        return
+    write_training_report(
+        out / "report.html",
+        TrainingReport(
+            title="Training report",
+            data=data_summary(
+                {split: (counts.readable, counts.unreadable) for split, counts in summary.counts.items()},
+                matched,
+                data.dataset,
+                synthetic=synthetic,
+            ),
+            evaluation=evaluate_scores(kept.labels_NC, kept.probabilities_NC, model.labels),
+            curves=roc_curves(kept.labels_NC, kept.probabilities_NC, model.labels),
+            examples=pick_examples(matched.frame, model.bundle, split="validation"),
+            recipe=to_dict(recipe),
+            versions=package_versions(),
+            created=datetime.date.today().isoformat(),
+            history=[dataclasses.asdict(epoch) for epoch in summary.record.epochs],
+            kept_epoch=kept.epoch,
+            keep=recipe.training.keep,
+            metric=recipe.training.metric,
+        ),
+    )
+
+
+def write_unreadable(unreadable: Sequence[tuple[str, str]], file: Path) -> None:
+    """A table of the images that were left out, `path, error`; no file if all were read."""
+    if not unreadable:
+        file.unlink(missing_ok=True)
+        return
+    with file.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["path", "error"])
+        writer.writerows(unreadable)
+    say(f"\n{len(unreadable):,} images could not be read and were left out: {file}", style="yellow")

@@ -1,0 +1,86 @@
+"""The command line, run in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def sentence(self) -> str:
+        """The one line on stderr that an error of the user's making gives."""
+        lines = [line for line in self.err.splitlines() if not line.startswith("warning: ")]
+        assert self.code == 2 and len(lines) == 1 and lines[0].startswith("error: "), (self.code, self.err)
+        return lines[0]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run folder, and the command that made it."""
+
+    run: Path
+    data: Path
+    outcome: Outcome
+
+
+Radspark = Callable[..., Outcome]
+
+
+@contextlib.contextmanager
+def own_logging() -> Iterator[None]:
+    """What the command does to this process's logging and warnings ends with it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with warnings.catch_warnings():
+        yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def run_radspark(*words: object) -> Outcome:
+    """Run a command line in this process, with the session that is there."""
+    from radspark.cli.main import run
+
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        own_logging(),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as stop,
+    ):
+        run([str(word) for word in words])
+    return Outcome(int(stop.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def train_words(data: Path, out: Path, *more: object) -> list[object]:
+    """A training that takes seconds."""
+    words = ["train", "--dataset", "nih", "--data-dir", data, "--out", out, "--backbone", "resnet10t"]
+    return [
+        *words,
+        "--image-size",
+        32,
+        "--epochs",
+        1,
+        "--batch-size",
+        100,
+        "--workers",
+        1,
+        "--validation-share",
+        0.3,
+        *more,
+    ]

@@ -1,0 +1,99 @@
+"""`radspark evaluate`: its files, and bundles that it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from radspark.labels import NIH_FINDINGS
+
+if TYPE_CHECKING:
+    from command_line import Outcome, Radspark, Trained
+
+pytestmark = pytest.mark.spark
+
+
+def evaluate(radspark: Radspark, bundle: Path, data: Path, out: Path, *more: str) -> Outcome:
+    return radspark("evaluate", "--bundle", bundle, "--dataset", "nih", "--data-dir", data, "--out", out, *more)
+
+
+def test_metrics_and_predictions_agree(trained: Trained, nih_data: Path, tmp_path: Path, radspark: Radspark) -> None:
+    outcome = evaluate(radspark, trained.run / "bundle", nih_data, tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert outcome.err == ""
+    table = pq.read_table(tmp_path / "predictions.parquet")
+    assert table.column_names == ["image_id", "patient_id", "labels", "probability"]
+    labels_NC, scores_NC = (np.array(table[name].to_pylist()) for name in ("labels", "probability"))
+    assert labels_NC.shape == scores_NC.shape == (9, 14)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert list(metrics["findings"]) == list(NIH_FINDINGS)
+    defined = []
+    for i, (name, finding) in enumerate(metrics["findings"].items()):
+        assert finding["positives"] + finding["negatives"] == 9, name
+        if finding["positives"]:
+            assert finding["auroc"] == pytest.approx(roc_auc_score(labels_NC[:, i], scores_NC[:, i])), name
+            defined.append(finding["auroc"])
+        else:
+            assert finding["auroc"] is None and finding["reason"], name
+    assert metrics["mean_auroc"] == pytest.approx(np.mean(defined))
+    assert "Effusion" in outcome.out and f"metrics      {tmp_path / 'metrics.json'}" in outcome.out
+    assert "</html>" in (tmp_path / "report.html").read_text()
+
+
+def test_unreadable_images_are_counted_and_warned_of(trained: Trained, tmp_path: Path, radspark: Radspark) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(trained.data, data)
+    (data / "images" / "00000004_000.png").write_bytes(b"cut")
+    outcome = evaluate(radspark, trained.run / "bundle", data, tmp_path / "out")
+    assert outcome.err == "warning: 1 of 9 radiographs cannot be read and are left out\n"
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["unreadable"] == 1
+
+
+def change_config(**values: Any) -> Callable[[Path], None]:
+    def change(bundle: Path) -> None:
+        config = json.loads((bundle / "config.json").read_text())
+        (bundle / "config.json").write_text(json.dumps({**config, **values}))
+
+    return change
+
+
+def cut_weights(bundle: Path) -> None:
+    data = (bundle / "model.safetensors").read_bytes()
+    (bundle / "model.safetensors").write_bytes(data[:-1])
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (shutil.rmtree, "there is no bundle at"),
+        (lambda bundle: (bundle / "config.json").unlink(), "has no config.json; a bundle holds"),
+        (lambda bundle: (bundle / "model.safetensors").unlink(), "has no model.safetensors; a bundle holds"),
+        (cut_weights, "the file was changed or cut: copy the bundle again."),
+        (change_config(format_version=2), "is a bundle of format 2; this radspark reads up to 1"),
+        (change_config(labels=["Mass", "Edema"]), "the bundle's findings (Mass, Edema) are not those of dataset 'nih'"),
+        (change_config(user_module="a.Net"), "this bundle holds a network of its user's own (a.Net)"),
+    ],
+    ids=["missing", "no config", "no weights", "checksum", "newer", "other labels", "user's network"],
+)
+def test_a_bundle_that_cannot_be_used_is_refused(
+    trained: Trained, tmp_path: Path, radspark: Radspark, damage: Callable[[Path], None], said: str
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(trained.run / "bundle", bundle)
+    damage(bundle)
+    assert said in evaluate(radspark, bundle, trained.data, tmp_path / "out").sentence
+
+
+def test_an_unknown_split_gets_the_nearest(tmp_path: Path, radspark: Radspark) -> None:
+    outcome = evaluate(radspark, tmp_path, tmp_path, tmp_path / "out", "--split", "tset")
+    assert outcome.sentence == (
+        "error: --split must be one of train, validation, test, got 'tset'. Did you mean 'test'?"
+    )
