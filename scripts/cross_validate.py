@@ -86,7 +86,12 @@ def fold_of(patient: Column, num_folds: int) -> Column:
 
 
 def save_scores(scored: DataFrame, file: Path) -> None:
-    rows = scored.where("probability is not null").orderBy("image_id").select("patient_id", "labels", "probability").collect()
+    rows = (
+        scored.where("probability is not null")
+        .orderBy("image_id")
+        .select("patient_id", "labels", "probability")
+        .collect()
+    )
     patients = [int(hashlib.sha256(row[0].encode()).hexdigest()[:15], 16) for row in rows]
     np.savez(
         file,

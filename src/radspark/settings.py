@@ -62,6 +62,7 @@ class AugmentationSettings:
         for name in ("flip", "brightness", "brightness_probability", "translation", "scale"):
             value = getattr(self, name)
             require(0.0 <= value <= 1.0, f"augmentation.{name} must be between 0 and 1, got {value}.")
+        require(self.scale < 1.0, f"augmentation.scale must be below 1, got {self.scale}.")
         require(
             0.0 <= self.rotation_degrees <= 180.0,
             f"augmentation.rotation_degrees must be between 0 and 180, got {self.rotation_degrees}.",
@@ -155,6 +156,10 @@ class Warmup:
     epochs: float = 1.0
     start_factor: float = 0.01
 
+    def __post_init__(self) -> None:
+        require(self.epochs > 0, f"warmup.epochs must be above 0, got {self.epochs}.")
+        require(0 <= self.start_factor <= 1, f"warmup.start_factor must be between 0 and 1, got {self.start_factor}.")
+
 
 @dataclass(frozen=True)
 class StepDecay:
@@ -163,6 +168,9 @@ class StepDecay:
     every_epochs: float = 5.0
     factor: float = 0.1
     epochs: float | None = None
+
+    def __post_init__(self) -> None:
+        require(self.every_epochs > 0, f"step.every_epochs must be above 0, got {self.every_epochs}.")
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,11 @@ def test_an_unreadable_training_image_is_counted_named_and_left_out(trained: Tra
     assert row["path"].endswith("00000001_000.png")
     assert row["error"]
     assert "warning: 1 images cannot be read and are left out" in trained.outcome.err
-    assert load_bundle(trained.run / "bundle").training["training_images"] == 23
+    assert load_bundle(trained.run / "bundle").training["training_images"] == 21
 
 
 def test_a_batch_larger_than_the_data_is_warned_of(trained: Trained) -> None:
-    assert "warning: batch_size 100 is more than the 23 training images: every epoch is one step" in trained.outcome.err
+    assert "warning: batch_size 100 is more than the 21 training images: every epoch is one step" in trained.outcome.err
 
 
 def test_nothing_but_warnings_of_radspark_is_on_stderr(trained: Trained) -> None:
@@ -104,6 +104,17 @@ def test_a_run_is_resumed_for_more_epochs(trained: Trained, tmp_path: Path, rads
     assert "going on after step 1" in outcome.out
     history = json.loads((run / "history.json").read_text())
     assert [epoch["epoch"] for epoch in history["epochs"]] == [1, 2]
+
+
+def test_resuming_a_run_that_is_done_gives_its_results_again(
+    trained: Trained, tmp_path: Path, radspark: Radspark
+) -> None:
+    run = tmp_path / "done"
+    shutil.copytree(trained.run, run)
+    outcome = radspark(*train_words(trained.data, run, "--max-unreadable", 0.1, "--resume"))
+    assert outcome.code == 0, outcome.err
+    for name in ("bundle/model.safetensors", "bundle/config.json", "history.json", "recipe.toml", "report.html"):
+        assert (run / name).read_bytes() == (trained.run / name).read_bytes(), name
 
 
 def test_leftovers_of_a_run_without_a_checkpoint_are_cleared(

@@ -9,6 +9,7 @@ import json
 import logging
 import shlex
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,7 +108,9 @@ def _check_recipe(recipe: Recipe) -> None:
 
     check_backbone(recipe.model.backbone)
     check_metric(recipe.training.metric, METRICS, setting="training.metric")
-    Schedule(recipe.schedule, recipe.optimizer.learning_rate, recipe.training.epochs).check(METRICS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # The run itself warns.
+        Schedule(recipe.schedule, recipe.optimizer.learning_rate, recipe.training.epochs).check(METRICS)
 
 
 def _check_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:

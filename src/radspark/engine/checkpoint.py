@@ -106,11 +106,12 @@ class CheckpointFolder:
     def save_best(self, weights: KeptWeights) -> None:
         """Write the best weights so far; a checkpoint that names this epoch follows."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"network.{name}": np.ascontiguousarray(array) for name, array in weights.network.items()}
+        tensors = {f"network.{name}": array for name, array in weights.network.items()}
         tensors |= {"validation.labels": weights.labels_NC, "validation.probabilities": weights.probabilities_NC}
         target = self._best(weights.epoch)
         staging = target.with_suffix(".partial")
-        _write_synced(staging, safetensors.numpy.save(tensors))
+        # safetensors writes an array's memory as it lies, also where it is a part of another.
+        _write_synced(staging, safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in tensors.items()}))
         staging.rename(target)
 
     def load_best(self, epoch: int) -> KeptWeights:

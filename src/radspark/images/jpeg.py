@@ -34,4 +34,5 @@ def decode_jpeg(data: bytes, limits: ImageLimits) -> GreyImage:
     with foreign_decoder(reason), Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         if image.mode not in ("L", "RGB"):
             raise UnreadableImageError(f"JPEG in {image.mode} color; grey and RGB are read.")
-        return GreyImage(np.asarray(ImageOps.exif_transpose(image).convert("L")), 255)
+        ImageOps.exif_transpose(image, in_place=True)
+        return GreyImage(np.asarray(image if image.mode == "L" else image.convert("L")), 255)

@@ -37,10 +37,10 @@ def decode_png(data: bytes, limits: ImageLimits) -> GreyImage:
     with foreign_decoder("PNG whose pixel data is damaged."), Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         if getattr(image, "is_animated", False):
             raise UnreadableImageError("PNG with several frames; a radiograph has one.")
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I"):
-            return GreyImage(np.asarray(upright, dtype=np.uint16), 65535)
-        return GreyImage(np.asarray(upright.convert("L")), 255)
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.mode.startswith("I"):
+            return GreyImage(np.asarray(image, dtype=np.uint16), 65535)
+        return GreyImage(np.asarray(image if image.mode == "L" else image.convert("L")), 255)
 
 
 def read_png_size(data: bytes) -> tuple[int, int]:

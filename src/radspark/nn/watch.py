@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-_LOWER_IS_BETTER = frozenset({"loss"})
+from radspark.metrics import METRICS
 
 
 def is_better(metric: str, new: float | None, old: float | None, *, min_delta: float = 0.0) -> bool:
@@ -14,7 +14,7 @@ def is_better(metric: str, new: float | None, old: float | None, *, min_delta: f
         return False
     if old is None:
         return True
-    return new < old - min_delta if metric in _LOWER_IS_BETTER else new > old + min_delta
+    return new > old + min_delta if METRICS[metric].larger_is_better else new < old - min_delta
 
 
 def check_metric(metric: str, available: Collection[str], *, setting: str) -> None:

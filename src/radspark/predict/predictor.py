@@ -68,7 +68,7 @@ class Predictor:
         return probabilities_C
 
     def _score(self, images_NSS: NDArray[np.uint8]) -> NDArray[np.float32]:
-        images_N1SS = torch.from_numpy(np.ascontiguousarray(images_NSS)).unsqueeze(1)
+        images_N1SS = torch.from_numpy(np.array(images_NSS)).unsqueeze(1)
         logits_NC = self._network(center_crop(images_N1SS, self._bundle.model.input_size))
         probabilities_NC: NDArray[np.float32] = logits_NC.float().sigmoid().numpy()
         return probabilities_NC

@@ -55,7 +55,7 @@ class IndexedSamples:
     counts: dict[str, SplitCounts]
     """By split; both splits are there, if only with zeros."""
     fingerprint: str
-    """Of ids, splits and labels, whatever their order: a resumed run must meet the same."""
+    """Of ids, splits, labels and what is readable, whatever the order: a resumed run must meet the same."""
     unreadable: tuple[tuple[str, str], ...]
     """Path (or image id) and error."""
 
@@ -161,7 +161,7 @@ def _count(ordered: DataFrame, num_findings: int) -> list[Any]:
     def total(value: float, finding: int) -> Any:
         return F.sum((F.get("labels", F.lit(finding)) == value).cast("long"))
 
-    identity = F.xxhash64("image_id", "split", "labels")
+    identity = F.xxhash64("image_id", "split", "labels", "is_readable")
     return (
         ordered.groupBy("bucket", "split", "is_readable")
         .agg(

@@ -75,17 +75,17 @@ def _draw_edema(chest: Chest, lesion: Lesion) -> list[Box]:
     wings = []
     for side in (RIGHT, LEFT):
         x, y = chest.anatomy.hilum(side)
-        center = x + side * rng.uniform(8.0, 26.0), y + rng.uniform(-6.0, 34.0)
+        center = x + side * rng.uniform(8.0, 26.0), y + rng.uniform(-12.0, 42.0)
         across, down = (chest.x - center[0]) / rng.uniform(26, 38), (chest.y - center[1]) / rng.uniform(42, 62)
         wing = np.exp(-((across**2 + down**2) ** 1.2)) * chest.inside(side)
         texture = np.exp(0.28 * grain(chest, rng, grain_mm=9.0))
-        wings.append(np.clip(rng.uniform(0.6, 1.1) * wing * texture, 0, 1.3))
+        wings.append(np.clip(rng.uniform(0.5, 1.1) * wing * texture, 0, 1.3))
         for _ in range(11):
             height = rng.uniform(0.66, 1.06) * chest.anatomy.dome_top(side)
             wall = float(chest.anatomy.wall_x(side, height))
             ends = [(wall - side * 1.0, height), (wall - side * rng.uniform(12, 20), height + rng.normal(0, 1.2))]
             lines.stroke(np.asarray(ends), 15.0, width_mm=1.5)
-    chest.fill_air(np.float32(0.34 * lesion.severity) * (wings[0] + wings[1]), hide_markings=0.5)
+    chest.fill_air(np.float32(0.30 * lesion.severity) * (wings[0] + wings[1]), hide_markings=0.5)
     chest.add_lines(lines, within=np.clip(chest.inside(), 0, 1))
     return boxes_of(chest, *wings)
 

@@ -60,7 +60,7 @@ def draw_physique(rng: np.random.Generator, *, sex: str, age: int) -> Physique:
         lung_height=(232.0 if man else 212.0) * scale * rng.normal(1.0, 0.05),
         fat=fat,
         depth=(215.0 if man else 195.0) * scale + 1.4 * fat,
-        heart_ratio=rng.uniform(0.385, 0.475),
+        heart_ratio=rng.uniform(0.39, 0.485),
         heart_tilt=rng.uniform(0.0, 1.0),
         knob=11.0 + 0.09 * max(age - 30, 0) + rng.uniform(0, 3),
         mediastinum=rng.uniform(24.0, 31.0),

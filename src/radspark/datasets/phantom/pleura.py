@@ -19,7 +19,7 @@ def _draw_effusion(chest: Chest, lesion: Lesion) -> list[Box]:
     sides = (RIGHT, LEFT) if rng.random() < 0.3 else (lesion.side,)
     pools = []
     for side in sides:
-        depth = rng.uniform(10.0, 46.0) * lesion.severity
+        depth = rng.uniform(5.0, 40.0) * lesion.severity
         level = anatomy.dome_top(side) + 16.0 - depth
         wall = np.abs(anatomy.wall_x(side, chest.y[:, chest.soft.side // 2]))[:, None]
         gap = np.clip(wall - side * chest.x, 0.0, None)
@@ -69,20 +69,21 @@ def _draw_thickening(chest: Chest, lesion: Lesion) -> list[Box]:
     first, last = (2, 16) if apical else (int(rng.integers(10, 17)), int(rng.integers(29, 38)))
     part = wall[first:last]
     t = np.linspace(0, 1, len(part))
-    bulge = np.sin(np.pi * t) ** 0.4 * (1.0 + 0.3 * np.sin(t * rng.uniform(8, 16) + rng.uniform(0, 6)))
-    depth = rng.uniform(10.0, 17.0) * lesion.severity * bulge * (1.3 if apical else 1.0)
+    ripple = 0.1 if apical else 0.3
+    bulge = np.sin(np.pi * t) ** 0.4 * (1.0 + ripple * np.sin(t * rng.uniform(8, 16) + rng.uniform(0, 6)))
+    depth = rng.uniform(9.0, 15.0) * lesion.severity * bulge * (1.3 if apical else 1.0)
     toward = np.asarray([0.45 * chest.anatomy.half_width * lesion.side, 0.5 * chest.anatomy.height]) - part
     toward /= np.linalg.norm(toward, axis=1, keepdims=True)
     band = np.concatenate([part - 3.0 * toward, (part + depth[:, None] * toward)[::-1]])
     region = soft_region(chest, band, softness_mm=0.8) * chest.inside(lesion.side)
     chest.fill_air(np.float32(0.55) * region)
-    chest.tissue += region * np.float32(28.0)
+    chest.tissue += region * np.float32(22.0)
     return boxes_of(chest, region)
 
 
 def _widen_heart(anatomy: Anatomy, lesion: Lesion) -> Anatomy:
     """A cardiothoracic ratio well above one half."""
-    ratio = lesion.rng(1).uniform(0.55, 0.62) + 0.03 * (lesion.severity - 1.0)
+    ratio = lesion.rng(1).uniform(0.54, 0.60) + 0.03 * (lesion.severity - 1.0)
     return replace(anatomy, heart_ratio=ratio * (1.03 if anatomy.view == "AP" else 1.0))
 
 
@@ -133,8 +134,8 @@ def _draw_hernia(chest: Chest, lesion: Lesion) -> list[Box]:
     wall = np.exp(-((away / 2.4) ** 2))
     level = center[1] + rng.uniform(-0.1, 0.3) * radius
     gas = sack * above(level - chest.y, softness=0.8)
-    chest.air += gas * np.float32(48.0)
-    chest.tissue += (sack - gas) * np.float32(rng.uniform(14.0, 26.0)) + wall * np.float32(24.0)
+    chest.air += gas * np.float32(42.0)
+    chest.tissue += (sack - gas) * np.float32(rng.uniform(10.0, 20.0)) + wall * np.float32(18.0)
     chest.markings *= 1.0 - sack
     return boxes_of(chest, sack)
 

@@ -57,8 +57,8 @@ def _place_detector(anatomy: Anatomy, rng: np.random.Generator, *, size: int) ->
     portable = anatomy.view == "AP"
     return Frame(
         side=size,
-        field_mm=float(rng.uniform(355.0, 430.0)),
-        center=(float(rng.normal(0, 11.0)), 0.52 * anatomy.height + float(rng.normal(0, 12.0))),
+        field_mm=float(rng.uniform(345.0, 450.0)),
+        center=(float(rng.normal(0, 14.0)), 0.52 * anatomy.height + float(rng.normal(0, 16.0))),
         roll=float(rng.normal(0, 0.06 if portable else 0.04)),
         yaw=float(rng.normal(0, 0.10 if portable else 0.06)),
     )
