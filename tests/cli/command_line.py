@@ -44,12 +44,13 @@ Radspark = Callable[..., Outcome]
 @contextlib.contextmanager
 def own_logging() -> Iterator[None]:
     """What the command does to this process's logging and warnings ends with it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    loggers = (logging.getLogger(), logging.getLogger("radspark"))
+    before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
     with warnings.catch_warnings():
         yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    for logger, handlers, level in before:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
 
 
 def run_radspark(*words: object) -> Outcome:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import safetensors.torch
-import timm
 from command_line import train_words
 from small_nih import HEADER, write_images, write_nih, write_tables
 
 if TYPE_CHECKING:
     from command_line import Radspark
+
+from radspark.nn.timm_import import timm
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]
 

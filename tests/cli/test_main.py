@@ -90,12 +90,14 @@ def test_a_full_disk_is_told_with_its_remedy() -> None:
     assert failures.describe_user_error(error) == expected
 
 
-def test_warnings_are_lines_on_stderr_and_debug_messages_are_not(
+def test_radsparks_warnings_are_lines_on_stderr_and_other_packages_are_silent(
     radspark: Radspark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def warn(*_: object) -> None:
         logging.getLogger("radspark.x").info("hidden")
         logging.getLogger("radspark.x").warning("3 of %d files", 5)
+        logging.getLogger("py4j").error("hidden")
+        logging.exception("hidden, and by the root logger")
         raise ValueError("end")
 
     monkeypatch.setattr(data, "check_data_choice", warn)

@@ -90,7 +90,9 @@ def test_resuming_with_other_data_is_refused(
     spark: SparkSession, trained: Trained, nih_data: Path, radspark: Radspark
 ) -> None:
     words = train_words(nih_data, trained.run, "--resume", "--max-unreadable", 0.1)
+    recipe = (trained.run / "recipe.toml").read_bytes()
     assert "the samples are not those of the run in" in radspark(*words).sentence
+    assert (trained.run / "recipe.toml").read_bytes() == recipe
 
 
 def test_a_run_is_resumed_for_more_epochs(trained: Trained, tmp_path: Path, radspark: Radspark) -> None:

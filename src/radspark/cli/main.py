@@ -71,11 +71,16 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _set_up_messages(*, debug: bool) -> None:
-    """radspark's warnings as plain lines on stderr; other packages' only with --debug."""
-    logging.basicConfig(level=logging.WARNING, handlers=[LogLines()], format="%(message)s", force=True)
-    logging.getLogger("radspark").setLevel(logging.DEBUG if debug else logging.WARNING)
-    for noisy in ("py4j", "pyspark", "timm", "huggingface_hub"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    """radspark's warnings as plain lines on stderr; other packages' only with --debug.
+
+    py4j logs stack traces by the root logger, when Ctrl-C comes while it waits for Spark: that is always.
+    """
+    lines = LogLines()
+    lines.setFormatter(logging.Formatter("%(message)s"))
+    logging.basicConfig(handlers=[lines if debug else logging.NullHandler()], level=logging.WARNING, force=True)
+    own = logging.getLogger("radspark")
+    own.handlers[:] = [] if debug else [lines]
+    own.setLevel(logging.DEBUG if debug else logging.WARNING)
     if not debug:
         warnings.simplefilter("ignore")
         warnings.filterwarnings("default", category=UserWarning, module=r"radspark\.")

@@ -18,7 +18,6 @@ import typer
 
 from radspark.cli.console import say, working
 from radspark.cli.options import check_data_choice, make_output_folder
-from radspark.cli.recipe_options import write_recipe
 from radspark.errors import SetupError, TrainingError
 from radspark.settings import Recipe, to_dict
 
@@ -59,6 +58,7 @@ def train_to_folder(
     _check_recipe(recipe)
     _check_folder(out, recipe, resume=resume)
 
+    from radspark.cli.recipe_writer import RecipeWriter
     from radspark.cli.screen import TrainingScreen
     from radspark.engine.observer import TensorBoardObserver
     from radspark.engine.slots import choose_num_workers
@@ -83,11 +83,11 @@ def train_to_folder(
             "no image is left for validation: the last weights are kept, and no report is written; "
             "raise --validation-share"
         )
-    write_recipe(recipe, dataclasses.asdict(data), out / "recipe.toml")
+    writer = RecipeWriter(recipe, dataclasses.asdict(data), out / "recipe.toml")
     events = TensorBoardObserver(out / "tensorboard")
     try:
         with TrainingScreen() as screen:
-            model = _fit(recipe, matched, out, resume=resume, observers=(screen, events))
+            model = _fit(recipe, matched, out, resume=resume, observers=(writer, screen, events))
     except KeyboardInterrupt:
         say(_how_to_resume(out, data, master=master, conf=conf), style="yellow")
         raise typer.Exit(STOPPED) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from radspark.errors import DataError
+from radspark.frames.session import is_connect
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -65,10 +66,21 @@ def open_found(spark: SparkSession, files: Iterable[str]) -> DataFrame:
 
 def find_empty_files(files: DataFrame) -> list[str]:
     """Files of no bytes: Spark's sources pass over them in silence, though they stand in its list of input files."""
+    if not is_connect(files.sparkSession) and _reads_all_listed(files):
+        return []
     listed = {_decode_uri(uri) for uri in files.inputFiles()}
     seen = set(files.select("path").toArrow().column(0).to_pylist())
     assert seen <= listed, "Spark lists its input files in another spelling than it reads them"
     return sorted(listed - seen)
+
+
+def _reads_all_listed(files: DataFrame) -> bool:
+    """Whether Spark will read as many files as it lists, from the counts in its own index, without a job."""
+    index = files._jdf.queryExecution().analyzed().collectLeaves().head().relation().location()
+    nothing = getattr(getattr(files.sparkSession._jvm, "scala.collection.immutable.Nil$"), "MODULE$")
+    folders = index.listFiles(nothing, nothing)
+    num_read = sum(folders.apply(i).files().size() for i in range(folders.size()))
+    return bool(num_read == index.allFiles().size())
 
 
 def _load(spark: SparkSession, paths: list[str], *, recursive: bool = True) -> DataFrame:

@@ -122,16 +122,15 @@ def check_encoded_size(dataset: Dataset) -> None:
 def read_stored_values(dataset: Dataset) -> Codes:
     """Decompress to codes from 0 (the least value that the stored bits can hold) up (PS3.5 8.1.1).
 
-    Bits above the stored ones, which old files use for overlays, are dropped.
+    pydicom drops the bits above the stored ones, which old files use for overlays, whatever the compression.
     """
     stored = pixel_array(dataset)
     if stored.ndim != 2:
         raise UnreadableImageError("DICOM with several samples per pixel; a radiograph has one.")
-    num_bits = int(dataset.BitsStored)
     codes: Codes = stored.view(np.uint8) if stored.itemsize == 1 else stored.view(np.uint16)
     if dataset.get("PixelRepresentation", 0) == 1:
-        codes = np.add(codes, 1 << (num_bits - 1), dtype=codes.dtype)
-    return np.bitwise_and(codes, (1 << num_bits) - 1, dtype=codes.dtype)
+        return np.add(codes, 1 << (int(dataset.BitsStored) - 1), dtype=codes.dtype)
+    return codes
 
 
 def apply_modality_lut(codes: Codes, dataset: Dataset) -> tuple[Codes, int]:
