@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,8 +13,8 @@ from radspark.training.round import StepRecord
 STEP = StepRecord(step=4, loss=0.5, num_samples=8, learning_rate=0.1, seconds=0.2, was_applied=True)
 
 
-def driver(steps: list[StepRecord], state: bytes = b"old" * 1000) -> DriverEnd:
-    return DriverEnd("127.0.0.1", state=state, max_state_bytes=10_000, on_step=steps.append)
+def driver(steps: list[StepRecord], state: bytes = b"old" * 1000, num_workers: int = 1) -> DriverEnd:
+    return DriverEnd("127.0.0.1", num_workers=num_workers, state=state, max_state_bytes=10_000, on_step=steps.append)
 
 
 def wait_for(condition) -> None:
@@ -35,6 +36,17 @@ def test_steps_are_told_as_they_are_done() -> None:
         worker.send_step(STEP)
         wait_for(lambda: steps)
     assert steps == [STEP]
+
+
+def test_workers_meet_and_see_each_other_in_order() -> None:
+    with (
+        driver([], num_workers=2) as line,
+        WorkerEnd(line.address, line.token) as first,
+        WorkerEnd(line.address, line.token) as second,
+        ThreadPoolExecutor() as threads,
+    ):
+        late = threads.submit(second.gather, 1, {"held": [1]})
+        assert first.gather(0, {"held": [0]}) == [{"held": [0]}, {"held": [1]}] == late.result(timeout=5)
 
 
 def test_a_worker_without_the_token_gets_nothing() -> None:

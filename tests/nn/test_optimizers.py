@@ -87,16 +87,6 @@ def test_adams_state_is_named_by_slot_and_parameter() -> None:
     assert len(state) == 3 * 6 and state["exp_avg/0.weight"].shape == (4, 1, 3, 3) and state["step/4.bias"] == 3
 
 
-def test_the_state_is_a_copy() -> None:
-    network = small_network()
-    optimizer = build_optimizer(network.named_parameters(), OptimizerSettings(name="adam"))
-    train(network, optimizer, range(1))
-    state = optimizer_state(optimizer, network.named_parameters())
-    train(network, optimizer, range(1, 2))
-
-    assert state["step/0.weight"] == 1
-
-
 def test_state_of_another_network_is_refused() -> None:
     network = small_network()
     optimizer = build_optimizer(network.named_parameters(), OptimizerSettings())

@@ -9,9 +9,12 @@ from radspark.settings import OptimizerSettings
 from radspark.training.state import PackedState, capture, restore
 
 
-def pair(settings: OptimizerSettings) -> tuple[nn.Module, torch.optim.Optimizer]:
+def pair(
+    settings: OptimizerSettings, layout: torch.memory_format = torch.contiguous_format
+) -> tuple[nn.Module, torch.optim.Optimizer]:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(108, 2))
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(64, 2))
+    network = network.to(memory_format=layout)
     return network, build_optimizer(list(network.named_parameters()), settings)
 
 
@@ -23,15 +26,16 @@ def train(network: nn.Module, optimizer: torch.optim.Optimizer, steps: range) ->
         optimizer.step()
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "lars"])
-def test_training_goes_on_from_a_packed_state_to_the_bit(name: str) -> None:
+def test_training_goes_on_from_a_packed_state_to_the_bit(name: str, layout: torch.memory_format) -> None:
     settings = OptimizerSettings(name=name, learning_rate=0.01, weight_decay=0.01)
-    straight = pair(settings)
+    straight = pair(settings, layout)
     train(*straight, range(6))
-    first = pair(settings)
+    first = pair(settings, layout)
     train(*first, range(3))
     packed = capture(*first, step=3).pack()
-    second = pair(settings)
+    second = pair(settings, layout)
     restore(PackedState.read(packed.data).unpack(), *second)
     train(*second, range(3, 6))
     for expected, found in zip(straight[0].state_dict().values(), second[0].state_dict().values(), strict=True):

@@ -1,8 +1,8 @@
-"""The line between the driver and rank 0 of a round: the state goes down and comes up, and each step is told live.
+"""The line between the driver and the workers of a round: they meet on it, and rank 0 fetches and hands in the state.
 
-It bypasses the JVM, whose heap would otherwise hold every state several times over. Spark's executors must reach the
-driver anyway. Messages are a line of JSON, followed by the state's bytes where the line says so; a token that only the
-round's workers know comes first.
+It bypasses the JVM, whose heap would otherwise hold every state several times over, and whose barrier lets workers wait
+for up to a second. Spark's executors must reach the driver anyway. Messages are a line of JSON, followed by the state's
+bytes where the line says so; a token that only the round's workers know comes first.
 """
 
 from __future__ import annotations
@@ -19,18 +19,28 @@ from typing import Any
 
 from radspark.training.round import StepRecord
 
-MAX_LINE = 4096
-PATIENCE_SECONDS = 60.0
-"""Longest silence on the line while something is expected."""
+MAX_LINE = 1 << 20
+"""Bytes of a message: the shards of a worker, or the workers of a round."""
+CONNECT_SECONDS = 60.0
 
 
 class WorkerEnd:
-    """Rank 0's end; ask for the state, tell of steps, hand in the new state."""
+    """A worker's end: meet the others; as rank 0 ask for the state, tell of steps, hand in the new state.
+
+    It waits for as long as it takes: Spark ends the task if the driver or another worker goes away.
+    """
 
     def __init__(self, address: tuple[str, int], token: str) -> None:
-        self._socket = socket.create_connection(address, timeout=PATIENCE_SECONDS)
+        self._socket = socket.create_connection(address, timeout=CONNECT_SECONDS)
+        self._socket.settimeout(None)
         self._reader = self._socket.makefile("rb")
         self._send({"token": token})
+
+    def gather(self, worker: int, facts: dict[str, Any]) -> list[dict[str, Any]]:
+        """Tell all workers of the round about this one; the facts of all, in the order of workers."""
+        self._send({"worker": worker, "facts": facts})
+        all_facts: list[dict[str, Any]] = _read_line(self._reader)["workers"]
+        return all_facts
 
     def fetch_state(self) -> bytearray:
         """The state that the round starts from."""
@@ -64,8 +74,17 @@ class DriverEnd:
     """The driver's end: threads that serve whoever knows the token. Bound to one address for one attempt at a round."""
 
     def __init__(
-        self, host: str, *, state: bytes | bytearray, max_state_bytes: int, on_step: Callable[[StepRecord], None]
+        self,
+        host: str,
+        *,
+        num_workers: int,
+        state: bytes | bytearray,
+        max_state_bytes: int,
+        on_step: Callable[[StepRecord], None],
     ) -> None:
+        self._facts: dict[int, dict[str, Any]] = {}
+        self._num_workers = num_workers
+        self._all_met = threading.Event()
         self.token = secrets.token_hex(16)
         self.new_state: bytearray | None = None
         self._state = state
@@ -83,6 +102,7 @@ class DriverEnd:
     ) -> None:
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
+        self._all_met.set()
 
     def _serve(self) -> None:
         while True:
@@ -105,7 +125,14 @@ class DriverEnd:
                 return
 
     def _answer(self, connection: socket.socket, reader: BufferedReader, message: dict[str, Any]) -> None:
-        if "step" in message:
+        if "facts" in message:
+            self._facts[int(message["worker"])] = message["facts"]
+            if len(self._facts) == self._num_workers:
+                self._all_met.set()
+            self._all_met.wait()
+            workers = [self._facts[worker] for worker in sorted(self._facts)]
+            connection.sendall(json.dumps({"workers": workers}).encode() + b"\n")
+        elif "step" in message:
             self._on_step(StepRecord(**message["step"]))
         elif message.get("want") == "state":
             connection.sendall(json.dumps({"bytes": len(self._state)}).encode() + b"\n")

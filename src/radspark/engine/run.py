@@ -223,6 +223,7 @@ class Run:
 
         with DriverEnd(
             driver_host(self._spark),
+            num_workers=num_workers,
             state=state.data,
             max_state_bytes=MAX_STATE_GROWTH * len(state.data),
             on_step=self._step_done,

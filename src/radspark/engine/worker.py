@@ -8,10 +8,9 @@ import socket
 import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,9 @@ from pyspark import BarrierTaskContext
 
 from radspark.training.cache import SampleBatch, ShardCache, ShardName
 from radspark.training.shards import match_workers, shard_sizes, shards_of_worker
+
+if TYPE_CHECKING:
+    from radspark.engine.channel import WorkerEnd
 
 REPLY_SCHEMA = "kind string, rank int, payload binary"
 
@@ -60,10 +62,13 @@ class Seat:
     """This worker among the others."""
 
     rank: int
-    address: str
+    own_address: str
     """Where it can be reached."""
     first_address: str
-    """Where rank 0 can be reached."""
+    """Where rank 0 can be reached, and its port."""
+    first_port: int
+    missing: list[tuple[str, int]]
+    """(split, shard) pairs that some worker lacks; the same on all workers."""
 
 
 def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, spec: Any) -> Iterator[pa.RecordBatch]:
@@ -73,19 +78,26 @@ def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, spec: Any) -
     `scores`, while the state goes over the line to the driver. A failure is a row too, `error` or `lost_peer`: an
     exception would say less, and Spark might try again what cannot succeed.
     """
+    from radspark.engine.channel import WorkerEnd
+    from radspark.training.collective import open_store
+
     context = BarrierTaskContext.get()
+    worker = context.partitionId()
     try:
         cache = ShardCache(cache_folder(job.run_id), image_size=job.image_size, num_findings=job.num_findings)
-        _fill(cache, batches, job, context.partitionId())
-        rank, missing, hosts = _take_seats(context, cache, job)
-        if missing:
-            yield _row("missing", rank, json.dumps(missing).encode())
-            return
-        seat = Seat(rank, hosts[context.partitionId()][1], next(host for r, host in hosts if r == 0))
-        yield from _train(context, cache, job, spec, seat)
+        _fill(cache, batches, job, worker)
+        address = _own_address(context)
+        store = open_store(address, timeout_seconds=job.timeout_seconds)
+        with WorkerEnd(job.driver, job.token) as line:
+            facts = {"address": address, "port": store.port, "held": _held_shards(cache, job)}
+            seat = take_seat(line.gather(worker, facts), worker, job)
+            if seat.missing:
+                yield _row("missing", seat.rank, json.dumps(seat.missing).encode())
+            else:
+                yield from _train(cache, job, spec, seat=seat, own_store=store, line=line)
     except Exception as error:  # noqa: BLE001  every failure travels to the driver as a row
         kind = "lost_peer" if _is_lost_peer(error) else "error"
-        yield _row(kind, context.partitionId(), traceback.format_exc().encode())
+        yield _row(kind, worker, traceback.format_exc().encode())
 
 
 def cache_folder(run_id: str) -> Path:
@@ -98,6 +110,8 @@ def _fill(cache: ShardCache, batches: Iterator[pa.RecordBatch], job: RoundJob, w
     sent = [name for name in job.names(job.shards(worker)) if (name.split, name.shard) in job.fed]
     if sent:
         cache.fill({name: job.size(name) for name in sent}, sample_batches(batches, job))
+    for _ in batches:  # a process that leaves rows unread is not used again, and torch must be imported anew
+        continue
 
 
 def sample_batches(batches: Iterator[pa.RecordBatch], job: RoundJob) -> Iterator[SampleBatch]:
@@ -126,30 +140,28 @@ def _stacked(column: pa.Array, dtype: type) -> np.ndarray[Any, Any]:
     return np.frombuffer(column.buffers()[2], dtype)[offsets[start] : offsets[end]]
 
 
-def _take_seats(
-    context: BarrierTaskContext, cache: ShardCache, job: RoundJob
-) -> tuple[int, list[tuple[str, int]], list[tuple[int, str]]]:
-    """This worker's rank, what any worker lacks, and (rank, address) of each worker: the same on all of them."""
-    held = [
+def _held_shards(cache: ShardCache, job: RoundJob) -> list[int]:
+    """Shards of which every split is here."""
+    return [
         shard
         for shard in range(job.num_shards)
         if all(cache.holds(name) for name in job.names(range(shard, shard + 1)) if job.size(name))
     ]
-    mine = json.dumps({"address": _own_address(context), "held": held})
-    all_workers = [json.loads(text) for text in context.allGather(mine)]
-    all_held = [frozenset(worker["held"]) for worker in all_workers]
-    ranks = match_workers(all_held, num_shards=job.num_shards)
-    missing = sorted(
-        {
-            (split, shard)
-            for worker, rank in enumerate(ranks)
-            for shard in job.shards(rank)
-            if shard not in all_held[worker]
-            for split in job.samples
-        }
-    )
-    hosts = [(rank, worker["address"]) for rank, worker in zip(ranks, all_workers, strict=True)]
-    return ranks[context.partitionId()], missing, hosts
+
+
+def take_seat(workers: list[dict[str, Any]], worker: int, job: RoundJob) -> Seat:
+    """This worker's seat, from the facts of all: computed alike on each."""
+    held = [frozenset(facts["held"]) for facts in workers]
+    ranks = match_workers(held, num_shards=job.num_shards)
+    first = workers[ranks.index(0)]
+    missing = {
+        (split, shard)
+        for other, rank in enumerate(ranks)
+        for shard in job.shards(rank)
+        if shard not in held[other]
+        for split in job.samples
+    }
+    return Seat(ranks[worker], workers[worker]["address"], first["address"], first["port"], sorted(missing))
 
 
 def _own_address(context: BarrierTaskContext) -> str:
@@ -159,49 +171,38 @@ def _own_address(context: BarrierTaskContext) -> str:
 
 
 def _train(
-    context: BarrierTaskContext, cache: ShardCache, job: RoundJob, spec: Any, seat: Seat
+    cache: ShardCache, job: RoundJob, spec: Any, *, seat: Seat, own_store: Any, line: WorkerEnd
 ) -> Iterator[pa.RecordBatch]:
     import torch
 
-    from radspark.engine.channel import WorkerEnd
-    from radspark.training.collective import join_group
+    from radspark.training.collective import join_group, reach_store
     from radspark.training.round import run_round
     from radspark.training.state import PackedState
 
     torch.set_num_threads(job.cores_per_worker)
+    is_first = seat.rank == 0
+    timeout = job.timeout_seconds
+    store = own_store if is_first else reach_store(seat.first_address, seat.first_port, timeout_seconds=timeout)
     shards = {
         split: {shard: cache.open(ShardName(split, shard, job.num_shards)) for shard in job.shards(seat.rank)}
         for split in job.samples
     }
-
-    def share_port(port: int) -> int:
-        return max(int(text) for text in context.allGather(str(port)))
-
-    with (
-        WorkerEnd(job.driver, job.token) if seat.rank == 0 else nullcontext() as line,
-        join_group(
-            rank=seat.rank,
-            size=job.num_workers,
-            address=seat.first_address,
-            own_address=seat.address,
-            share_port=share_port,
-            timeout_seconds=job.timeout_seconds,
-        ) as group,
-    ):
+    with join_group(
+        store, rank=seat.rank, size=job.num_workers, own_address=seat.own_address, timeout_seconds=timeout
+    ) as group:
         outcome = run_round(
             spec,
-            PackedState.read(group.broadcast(line.fetch_state() if line else None)).unpack(),
+            PackedState.read(group.broadcast(line.fetch_state() if is_first else None)).unpack(),
             train=shards["train"],
             validation=shards.get("validation", {}),
             group=group,
-            on_step=line.send_step if line else _tell_nobody,
+            on_step=line.send_step if is_first else _tell_nobody,
         )
-        if line:
-            line.send_state(outcome.state.pack().data)
+    if is_first:
+        line.send_state(outcome.state.pack().data)
+        yield _row("steps", 0, json.dumps([asdict(step) for step in outcome.steps]).encode())
     for scores in outcome.scores:
         yield _row("scores", seat.rank, np.concatenate([scores.labels_NC, scores.probabilities_NC], 1).tobytes())
-    if seat.rank == 0:
-        yield _row("steps", 0, json.dumps([asdict(step) for step in outcome.steps]).encode())
 
 
 def _tell_nobody(step: Any) -> None:

@@ -75,18 +75,7 @@ def prepare_files(
     files: DataFrame, *, settings: PreparationSettings, limits: ImageLimits, num_partitions: int | None = None
 ) -> DataFrame:
     """`path, image, error` of Spark's binary file source; files over the limit pass by without their content."""
-    from pyspark.sql import functions as F
-
-    # Spark judges these while it lists, so no task is started for a part that holds no file.
-    too_long = F.col("_metadata.file_size") > limits.max_bytes
-    unopenable = F.col("_metadata.file_path").rlike(COLON_IN_LOCAL_NAME)
-    nothing = F.lit(None).cast("binary").alias("content")
-    readable = files.where(~(too_long | unopenable)).select("path", "length", "content")
-    parts = readable.union(files.where(too_long | unopenable).select("path", "length", nothing))
-    empty = find_empty_files(files)
-    if empty:
-        rows = pa.table({"path": empty, "length": [0] * len(empty), "content": [b""] * len(empty)})
-        parts = parts.union(files.sparkSession.createDataFrame(rows))
+    parts = _select_contents(files, limits)
     spread = num_partitions is not None
     if num_partitions is not None and not is_connect(files.sparkSession):
         spread = parts.rdd.getNumPartitions() < num_partitions
@@ -94,6 +83,27 @@ def prepare_files(
     prepare = functools.partial(prepare_batches, settings=settings, limits=limits)
     images = parts.mapInArrow(prepare, READ_SCHEMA)
     return images.repartition(num_partitions) if spread and num_partitions is not None else images
+
+
+def _select_contents(files: DataFrame, limits: ImageLimits) -> DataFrame:
+    """`path, length, content` of every file; a null content for those that are not to be loaded."""
+    from pyspark.sql import functions as F
+
+    # Conditions on _metadata are judged while Spark lists, before a file is opened. They cost a copy of every content,
+    # so they are left out where planning shows that no file meets them.
+    too_long = F.col("_metadata.file_size") > limits.max_bytes
+    unopenable = F.col("_metadata.file_path").rlike(COLON_IN_LOCAL_NAME)
+    passed_by = files.where(too_long | unopenable)
+    parts = files.select("path", "length", "content")
+    if is_connect(files.sparkSession) or passed_by.rdd.getNumPartitions():
+        nothing = F.lit(None).cast("binary").alias("content")
+        loaded = files.where(~(too_long | unopenable)).select("path", "length", "content")
+        parts = loaded.union(passed_by.select("path", "length", nothing))
+    empty = find_empty_files(files)
+    if empty:
+        rows = pa.table({"path": empty, "length": [0] * len(empty), "content": [b""] * len(empty)})
+        parts = parts.union(files.sparkSession.createDataFrame(rows))
+    return parts
 
 
 def prepare_batches(

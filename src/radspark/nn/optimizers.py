@@ -29,15 +29,15 @@ class OptimizerKind:
 
 def _build_sgd(groups: Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
     nesterov = settings.nesterov and settings.momentum > 0
-    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=nesterov)
+    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=nesterov, fused=True)
 
 
 def _build_adam(groups: Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    return torch.optim.Adam(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.eps)
+    return torch.optim.Adam(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.eps, fused=True)
 
 
 def _build_adamw(groups: Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.eps)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.eps, fused=True)
 
 
 def _build_lars(groups: Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
@@ -92,9 +92,9 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> float
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer, named_parameters: NamedParameters) -> dict[str, torch.Tensor]:
-    """All that an optimizer remembers, as `slot/parameter name` to a copy: moments and counters, without the rate."""
+    """All that an optimizer remembers, sharing its memory, as `slot/parameter name`: moments and counters, no rate."""
     return {
-        f"{slot}/{name}": value.detach().clone()
+        f"{slot}/{name}": value.detach()
         for name, parameter in named_parameters
         for slot, value in optimizer.state.get(parameter, {}).items()
         if isinstance(value, torch.Tensor)
@@ -120,4 +120,7 @@ def load_optimizer_state(
     optimizer.state.clear()
     for key, tensor in tensors.items():
         slot, _, name = key.partition("/")
-        optimizer.state[parameters[name]][slot] = tensor.clone()
+        parameter = parameters[name]
+        # Fused kernels walk through memory: a moment must lie there as its parameter does, channels last for instance.
+        is_moment = tensor.shape == parameter.shape
+        optimizer.state[parameter][slot] = torch.empty_like(parameter).copy_(tensor) if is_moment else tensor.clone()

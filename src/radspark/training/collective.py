@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
@@ -64,37 +64,32 @@ class ProcessGroup:
         return received
 
 
+def open_store(address: str, *, timeout_seconds: float) -> TCPStore:
+    """Where workers would meet if this one became rank 0: listens on a free port, `store.port`."""
+    return TCPStore(address, 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=timeout_seconds))
+
+
+def reach_store(address: str, port: int, *, timeout_seconds: float) -> TCPStore:
+    """Rank 0's store, as the others reach it."""
+    return TCPStore(address, port, is_master=False, timeout=timedelta(seconds=timeout_seconds))
+
+
 @contextmanager
-def join_group(
-    *,
-    rank: int,
-    size: int,
-    address: str,
-    own_address: str,
-    share_port: Callable[[int], int],
-    timeout_seconds: float,
-) -> Iterator[Group]:
+def join_group(store: TCPStore, *, rank: int, size: int, own_address: str, timeout_seconds: float) -> Iterator[Group]:
     """Join the workers of a round into one group; leave it on exit, also after an error.
 
     Args:
-        address: where rank 0 can be reached by the others.
+        store: rank 0's.
         own_address: where this worker can be reached; its interface carries the exchange.
-        share_port: called by every worker, rank 0 with the port that it listens on, the others with 0; returns
-            rank 0's.
         timeout_seconds: a peer that stays silent for longer counts as dead; a closed connection is noticed at once.
     """
     if size == 1:
         yield SingleWorker()
         return
-    timeout = timedelta(seconds=timeout_seconds)
     interface = interface_of(own_address)
     if interface:
         os.environ["GLOO_SOCKET_IFNAME"] = interface
-    if rank == 0:
-        store = TCPStore(address, 0, size, is_master=True, wait_for_workers=False, timeout=timeout)
-        share_port(store.port)
-    else:
-        store = TCPStore(address, share_port(0), size, is_master=False, timeout=timeout)
+    timeout = timedelta(seconds=timeout_seconds)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timeout)
     try:
         yield ProcessGroup(rank, size)

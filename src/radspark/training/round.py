@@ -160,7 +160,7 @@ class Inputs:
     def in_order(self, samples: CachedShard) -> Iterator[torch.Tensor]:
         """A shard's samples by the evaluation chain, in batches."""
         if self._frozen is not None and len(samples):
-            return iter(torch.from_numpy(self._features_of(samples)).split(SCORING_BATCH))
+            return iter(torch.split(torch.from_numpy(self._features_of(samples)), SCORING_BATCH))
         return image_batches(samples, self._spec.recipe.model.input_size)
 
     def _training_inputs(self, samples: CachedShard, indices: NDArray[np.int64], epoch: int) -> torch.Tensor:
