@@ -56,7 +56,10 @@ def test_front_drops_the_module_that_the_wheel_lacks(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_cache_that_cannot_be_written_is_replaced_by_a_temporary_folder(tmp_path: Path) -> None:
+def test_cache_that_cannot_be_written_is_replaced_by_a_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / "file").touch()
     found = find_java({"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "file")})
     assert read_java_version(found.path / "bin" / "java") == 21

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -88,7 +89,11 @@ class Run:
 
     def _check_validation(self) -> None:
         """Refuse a schedule, and warn of settings, that need validation samples where there are none."""
-        self._schedule.check(METRICS)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self._schedule.check(METRICS)
+        for warning in caught:
+            logger.warning("%s", warning.message)
         if self._num_validation:
             return
         if any(isinstance(phase, Plateau) for phase in self._recipe.schedule):
@@ -113,7 +118,9 @@ class Run:
             steps_per_epoch=self._shard_plan(num_shards).steps_per_epoch,
         )
         optimizer = build_optimizer(list(network.named_parameters()), self._recipe.optimizer)
-        return self._loop(capture(network, optimizer, step=0).pack(), record)
+        state = capture(network, optimizer, step=0).pack()
+        del network, optimizer  # the driver keeps the packed state alone
+        return self._loop(state, record)
 
     def train_from(self, checkpoint: Checkpoint) -> TrainingResult:
         """Go on from a checkpoint to the end; raises as `train`."""

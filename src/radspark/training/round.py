@@ -93,6 +93,7 @@ def run_round(
     network = spec.build_network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(list(network.named_parameters()), spec.recipe.optimizer)
     restore(state, network, optimizer)
+    del state  # as large as the network and its moments, and no longer needed
     learner = HeadNetwork(network) if has_fixed_features(network, spec.recipe) else network
     inputs = Inputs(spec, network if isinstance(learner, HeadNetwork) else None)
     stepper = Stepper(
