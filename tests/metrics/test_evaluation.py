@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sklearn_metrics
@@ -35,7 +35,6 @@ def test_findings_are_those_of_scikit_learn_one_by_one() -> None:
     assert evaluation.mean_average_precision == pytest.approx(expected, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(
     hnp.arrays(np.float32, 40, elements=st.sampled_from([0.0, 1.0, math.nan])),
     hnp.arrays(np.float32, 40, elements=PROBABILITIES),

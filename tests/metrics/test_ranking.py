@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sklearn_metrics
@@ -30,14 +30,12 @@ def labelled_scores(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return labels, draw(hnp.arrays(np.float32, size, elements=draw(st.sampled_from([TIED, SCORES]))))
 
 
-@settings(deadline=None)
 @given(labelled_scores())
 def test_auroc_equals_scikit_learn_with_ties(sample: tuple[np.ndarray, np.ndarray]) -> None:
     labels, scores = sample
     assert auroc(labels, scores) == pytest.approx(sklearn_metrics.roc_auc_score(labels, scores), abs=1e-9)
 
 
-@settings(deadline=None)
 @given(labelled_scores())
 def test_average_precision_equals_scikit_learn_with_ties(sample: tuple[np.ndarray, np.ndarray]) -> None:
     labels, scores = sample
@@ -45,7 +43,6 @@ def test_average_precision_equals_scikit_learn_with_ties(sample: tuple[np.ndarra
     assert average_precision(labels, scores) == pytest.approx(expected, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(labelled_scores(), st.randoms(use_true_random=False))
 def test_the_order_of_samples_changes_no_bit(sample: tuple[np.ndarray, np.ndarray], random: object) -> None:
     labels, scores = sample
@@ -54,14 +51,12 @@ def test_the_order_of_samples_changes_no_bit(sample: tuple[np.ndarray, np.ndarra
     assert average_precision(labels, scores) == average_precision(labels[order], scores[order])
 
 
-@settings(deadline=None)
 @given(labelled_scores())
 def test_turning_the_scores_round_turns_auroc_round(sample: tuple[np.ndarray, np.ndarray]) -> None:
     labels, scores = sample
     assert auroc(labels, -scores) == pytest.approx(1 - auroc(labels, scores), abs=1e-12)
 
 
-@settings(deadline=None)
 @given(labelled_scores(), st.integers(1, 20))
 def test_unknown_labels_are_left_out(sample: tuple[np.ndarray, np.ndarray], num_unknown: int) -> None:
     labels, scores = sample
@@ -71,7 +66,6 @@ def test_unknown_labels_are_left_out(sample: tuple[np.ndarray, np.ndarray], num_
     assert average_precision(more_labels, more_scores) == average_precision(labels, scores)
 
 
-@settings(deadline=None)
 @given(labelled_scores())
 def test_full_roc_curve_has_the_corners_of_scikit_learn(sample: tuple[np.ndarray, np.ndarray]) -> None:
     labels, scores = sample
@@ -99,7 +93,6 @@ def test_thinned_roc_curve_keeps_the_area_within_its_bound(seed: int, max_area_e
     assert len(curve.true_positive_rate) <= 1 / max_area_error + 2
 
 
-@settings(deadline=None)
 @given(labelled_scores())
 def test_precision_recall_curve_encloses_average_precision(sample: tuple[np.ndarray, np.ndarray]) -> None:
     labels, scores = sample

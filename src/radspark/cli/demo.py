@@ -24,14 +24,15 @@ from radspark.settings import (
     Warmup,
 )
 
-NUM_IMAGES = 1600
+NUM_IMAGES = 1700
+IMAGE_SIZE = 256
 RECIPE = Recipe(
-    preparation=PreparationSettings(size=128),
-    augmentation=AugmentationSettings(flip=0.0, translation=0.04, scale=0.05, rotation_degrees=3.0),
-    model=ModelSettings(backbone="resnet18", input_size=128, dropout=0.1),
-    optimizer=OptimizerSettings(name="adamw", learning_rate=2e-3, weight_decay=0.02),
+    preparation=PreparationSettings(size=144),
+    augmentation=AugmentationSettings(flip=0.5, crop="random"),
+    model=ModelSettings(backbone="test_resnet", input_size=128, mean=127.5, std=63.75, dropout=0.2),
+    optimizer=OptimizerSettings(name="adamw", learning_rate=4e-3, weight_decay=0.01),
     schedule=(Warmup(epochs=1.0, start_factor=0.05), Cosine()),
-    training=TrainingSettings(epochs=10, batch_size=32, micro_batch_size=32),
+    training=TrainingSettings(epochs=24, batch_size=32, micro_batch_size=32),
 )
 """A network small enough to be trained from random weights in minutes."""
 
@@ -48,7 +49,7 @@ def demo(
     make_output_folder(out)
     say("This is synthetic data: the figures show that the pipeline works, not what it does on patients.\n")
     data_dir = out / "data"
-    make_phantom(data_dir, num_images=images, seed=seed, size=256)
+    make_phantom(data_dir, num_images=images, seed=seed, size=IMAGE_SIZE)
     run = out / "run"
     shutil.rmtree(run, ignore_errors=True)
     train_to_folder(RECIPE, TrainingData("nih", str(data_dir)), run, master=master, conf=settings)

@@ -77,6 +77,12 @@ def test_every_finding_of_a_row_has_a_box(folder: Path) -> None:
     assert boxed == labelled
 
 
+def test_boxes_are_in_nihs_frame_of_1024_pixels(folder: Path) -> None:
+    lines = (folder / "BBox_List_2017.csv").read_text().splitlines()[1:]
+    ends = [float(line.split(",")[2]) + float(line.split(",")[4]) for line in lines]
+    assert 512 < max(ends) <= 1024
+
+
 def test_a_png_says_that_it_is_synthetic(folder: Path) -> None:
     for path in (folder / "images").iterdir():
         with Image.open(path) as image:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed  # type: ignore[import-untyped]
+from joblib import Parallel, cpu_count, delayed
 from PIL import Image, PngImagePlugin
 
 from radspark.datasets.phantom.cohort import PlannedImage, plan_cohort
@@ -27,6 +27,7 @@ LABEL_HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
 )
+BOX_FRAME = 1024
 BOX_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
 MARK = "phantom.json"
 """The file by which an earlier phantom is known; it holds the arguments that made it."""
@@ -72,9 +73,8 @@ def write_phantom_dataset(
     """Draw radiographs and write them as an NIH ChestX-ray14 folder.
 
     Equal arguments give equal bytes on any number of processes (same versions of numpy, scipy, Pillow and pydicom).
-    `BBox_List_2017.csv` holds pixels of the written image of `size` x `size`; NIH's holds pixels of its 1024 x 1024
-    images, so multiply by 1024 / size to compare. Findings there are named as in the label table, so `Infiltration`
-    where NIH's boxes say `Infiltrate`. An image that is written as DICOM has no PNG.
+    `BBox_List_2017.csv` holds pixels of a 1024 x 1024 image, as NIH's, whatever `size`. Findings there are named as in
+    the label table, so `Infiltration` where NIH's boxes say `Infiltrate`. An image that is written as DICOM has no PNG.
 
     Args:
         out: a new or empty folder, or an earlier phantom, which is replaced.
@@ -193,7 +193,9 @@ def _write_tables(out: Path, planned: list[PlannedImage], written: list[_Written
         spacing = f"{drawn.mm_per_pixel:.4f}"
         person = f"{image.patient_id},{image.age},{image.physique.sex},{image.view}"
         rows.append(f"{name},{labels},{image.follow_up},{person},{size},{size},{spacing},{spacing}")
-        boxes += [f"{name},{finding},{b.x:.1f},{b.y:.1f},{b.width:.1f},{b.height:.1f}" for finding, b in drawn.boxes]
+        for finding, box in drawn.boxes:
+            places = (BOX_FRAME / size * value for value in (box.x, box.y, box.width, box.height))
+            boxes.append(f"{name},{finding}," + ",".join(f"{place:.1f}" for place in places))
     (out / LABEL_TABLE).write_text("\n".join(rows) + "\n")
     (out / BOX_TABLE).write_text("\n".join(boxes) + "\n")
     for name, is_test in ((TRAIN_VAL_LIST, False), (TEST_LIST, True)):
