@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from radspark.cli.evaluate import write_predictions
 from radspark.labels import NIH_FINDINGS
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ def test_metrics_and_predictions_agree(trained: Trained, nih_data: Path, tmp_pat
     assert metrics["mean_auroc"] == pytest.approx(np.mean(defined))
     assert "Effusion" in outcome.out and f"metrics      {tmp_path / 'metrics.json'}" in outcome.out
     assert "</html>" in (tmp_path / "report.html").read_text()
+
+
+def test_predictions_are_in_the_order_of_image_ids(tmp_path: Path) -> None:
+    rows = [{"image_id": i, "patient_id": f"p{i}", "labels": [None, 1.0], "probability": [0.5, 0.25]} for i in "cab"]
+    write_predictions(rows, tmp_path / "p.parquet")
+    table = pq.read_table(tmp_path / "p.parquet").to_pydict()
+    assert (table["image_id"], table["patient_id"]) == (["a", "b", "c"], ["pa", "pb", "pc"])
+    assert (table["labels"][0], table["probability"][0]) == ([None, 1.0], [0.5, 0.25])
 
 
 def test_unreadable_images_are_counted_and_warned_of(trained: Trained, tmp_path: Path, radspark: Radspark) -> None:

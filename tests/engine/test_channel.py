@@ -8,13 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from radspark.engine.channel import DriverEnd, WorkerEnd
+from radspark.engine.slots import DriverHost
 from radspark.training.round import StepRecord
 
 STEP = StepRecord(step=4, loss=0.5, num_samples=8, learning_rate=0.1, seconds=0.2, was_applied=True)
 
 
 def driver(steps: list[StepRecord], state: bytes = b"old" * 1000, num_workers: int = 1) -> DriverEnd:
-    return DriverEnd("127.0.0.1", num_workers=num_workers, state=state, max_state_bytes=10_000, on_step=steps.append)
+    return DriverEnd(
+        DriverHost("127.0.0.1", "localhost"),
+        num_workers=num_workers,
+        state=state,
+        max_state_bytes=10_000,
+        on_step=steps.append,
+    )
 
 
 def wait_for(condition) -> None:

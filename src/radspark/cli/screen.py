@@ -53,8 +53,7 @@ class TrainingScreen(Observer):
         self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._line)
 
     def __enter__(self) -> TrainingScreen:
-        if console.is_terminal:
-            self._live.start()
+        self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:

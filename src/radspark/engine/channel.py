@@ -17,6 +17,7 @@ from io import BufferedReader
 from types import TracebackType
 from typing import Any
 
+from radspark.engine.slots import DriverHost
 from radspark.training.round import StepRecord
 
 MAX_LINE = 1 << 20
@@ -75,7 +76,7 @@ class DriverEnd:
 
     def __init__(
         self,
-        host: str,
+        host: DriverHost,
         *,
         num_workers: int,
         state: bytes | bytearray,
@@ -90,8 +91,8 @@ class DriverEnd:
         self._state = state
         self._max_state_bytes = max_state_bytes
         self._on_step = on_step
-        self._server = socket.create_server((host, 0))
-        self.address: tuple[str, int] = (host, self._server.getsockname()[1])
+        self._server = socket.create_server((host.bind, 0))
+        self.address: tuple[str, int] = (host.advertised, self._server.getsockname()[1])
 
     def __enter__(self) -> DriverEnd:
         threading.Thread(target=self._serve, name="radspark-channel", daemon=True).start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pyspark.sql import SparkSession
 
 from radspark.errors import SetupError
@@ -28,8 +30,20 @@ def choose_num_workers(spark: SparkSession, wanted: int | None) -> int:
     return wanted or max(1, slots)
 
 
-def driver_host(spark: SparkSession) -> str:
-    """The name or address by which executors reach the driver; loopback on Spark Connect, where they need not."""
+@dataclass(frozen=True)
+class DriverHost:
+    """Where the driver can be reached; behind address translation, as on Kubernetes, the two differ."""
+
+    bind: str
+    """What it listens on."""
+    advertised: str
+    """By what executors reach it."""
+
+
+def driver_host(spark: SparkSession) -> DriverHost:
+    """As Spark itself is told; loopback on Spark Connect, which does not say."""
     if is_connect(spark):
-        return "127.0.0.1"
-    return str(spark.sparkContext.getConf().get("spark.driver.host", "127.0.0.1"))
+        return DriverHost("127.0.0.1", "127.0.0.1")
+    conf = spark.sparkContext.getConf()
+    advertised = str(conf.get("spark.driver.host", "127.0.0.1"))
+    return DriverHost(str(conf.get("spark.driver.bindAddress", advertised)), advertised)
