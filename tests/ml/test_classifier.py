@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,12 +141,18 @@ def test_a_resumed_run_gives_the_bits_of_an_undisturbed_one(
     assert [epoch.epoch for epoch in resumed.summary.record.epochs] == [1, 2, 3, 4, 5, 6]
 
 
-def test_it_learns_and_validates_by_exact_auroc(model: XRayModel, samples: DataFrame) -> None:
-    record = model.summary.record
-    assert record.epochs[-1].train_loss < 0.7 * record.epochs[0].train_loss
+def test_it_learns(samples: DataFrame) -> None:
+    plain = replace(RECIPE, augmentation=AugmentationSettings(flip=0.0), model=ModelSettings(input_size=32))
+    record = classifier(recipe=plain, epochs=12, learningRate=0.02, headL2=0.0).fit(samples).summary.record
+    assert record.epochs[-1].train_loss < 0.5 * record.epochs[0].train_loss
     assert record.epochs[-1].validation["mean_auroc"] > 0.9
+
+
+def test_validation_in_training_is_what_evaluate_gives(model: XRayModel, samples: DataFrame) -> None:
     evaluation = model.evaluate(samples.where("split = 'validation'"))
-    assert evaluation.mean_auroc == pytest.approx(record.epochs[-1].validation["mean_auroc"], abs=1e-9)
+    validation = model.summary.record.epochs[-1].validation
+    assert evaluation.mean_auroc == pytest.approx(validation["mean_auroc"], abs=1e-9)
+    assert evaluation.loss == pytest.approx(validation["loss"], rel=1e-5)
 
 
 def test_keep_best_keeps_the_weights_of_the_best_epoch(samples: DataFrame) -> None:
@@ -243,6 +251,7 @@ def test_params_given_to_fit_win(samples: DataFrame) -> None:
     assert estimator.getRecipe().training.epochs == 3
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pyspark leaves its thread pool open
 def test_cross_validator_chooses_the_better_setting(samples: DataFrame) -> None:
     estimator = classifier(epochs=3)
     grid = ParamGridBuilder().addGrid(estimator.learningRate, [1e-9, 1e-2]).build()
@@ -251,3 +260,4 @@ def test_cross_validator_chooses_the_better_setting(samples: DataFrame) -> None:
     ).fit(samples.drop("split"))
     assert tuned.avgMetrics[1] > tuned.avgMetrics[0]
     assert isinstance(tuned.bestModel, XRayModel)
+    gc.collect()
