@@ -29,6 +29,7 @@ from radspark.cli.options import (
 )
 from radspark.datasets.registry import get_dataset
 from radspark.errors import DataError
+from radspark.settings import to_dict
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from radspark.labels import LabelSet
     from radspark.metrics import Evaluation
     from radspark.ml import XRayModel
+    from radspark.ml.scores import GatheredScores
+    from radspark.report import EvaluationReport
+    from radspark.samples.join import MatchedLabels
 
 logger = logging.getLogger(__name__)
 EXAMPLES = """Example:
@@ -91,22 +95,17 @@ def evaluate_to_folder(
     master: str | None = None,
     conf: dict[str, str] | None = None,
 ) -> Evaluation:
-    """Evaluate and write the results."""
+    """Apply a bundle to one split; write metrics, predictions and report, and show the table."""
     check_data_choice(dataset, split_policy)
     check_split(split)
     make_output_folder(out)
 
-    import numpy as np
-
-    from radspark.cli.examples import pick_examples
-    from radspark.cli.facts import data_summary, is_synthetic, package_versions
     from radspark.cli.screen import evaluation_table
     from radspark.frames.session import get_session
-    from radspark.metrics import evaluate_scores, roc_curves
+    from radspark.metrics import evaluate_scores
     from radspark.ml import XRayModel
-    from radspark.report import EvaluationReport, write_evaluation_report
+    from radspark.report import write_evaluation_report
     from radspark.samples.join import decode_matched, match_labels
-    from radspark.settings import to_dict
 
     with working("starting Spark ..."):
         spark = get_session(master=master, conf=conf)
@@ -118,38 +117,16 @@ def evaluate_to_folder(
         )
     samples = decode_matched(matched, preparation=model.bundle.preparation, splits=(split,))
     with working(f"scoring the {split} split ..."):
-        rows = score(model, samples)
-    scored = [row for row in rows if row["probability"] is not None]
-    if not scored:
-        raise DataError(
-            f"none of the {len(rows)} radiographs of the split {split!r} can be read; `radspark data check` says why."
-        )
-    if unreadable := len(rows) - len(scored):
-        logger.warning("%d of %d radiographs cannot be read and are left out", unreadable, len(rows))
-    labels_NC = np.array([[np.nan if v is None else v for v in row["labels"]] for row in scored], np.float32)
-    probabilities_NC = np.array([row["probability"] for row in scored], np.float32)
-    evaluation = evaluate_scores(labels_NC, probabilities_NC, model.labels)
-    write_predictions(scored, out / "predictions.parquet")
-    metrics = {"split": split, "unreadable": unreadable, **evaluation.to_dict()}
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    synthetic = is_synthetic(spark, data_dir)
-    write_evaluation_report(
-        out / "report.html",
-        EvaluationReport(
-            title="Evaluation report",
-            split=split,
-            data=data_summary({split: (len(scored), len(rows) - len(scored))}, matched, dataset, synthetic=synthetic),
-            evaluation=evaluation,
-            curves=roc_curves(labels_NC, probabilities_NC, model.labels),
-            examples=pick_examples(matched.frame, model.bundle, split=split),
-            recipe={"model": to_dict(model.bundle.model), "preparation": to_dict(model.bundle.preparation)},
-            versions=package_versions(),
-            created=datetime.date.today().isoformat(),
-        ),
-    )
-    kind = "synthetic " if synthetic else ""
+        scores = score(model, samples)
+    evaluation = evaluate_scores(scores.labels_NC, scores.probabilities_NC, model.labels)
+    write_predictions(scores.rows, out / "predictions.parquet")
+    write_metrics(evaluation, out / "metrics.json", split=split, num_unreadable=scores.num_unreadable)
+    with working("writing the report ..."):
+        report = build_report(model, matched, scores, evaluation, dataset=dataset, data_dir=data_dir, split=split)
+        write_evaluation_report(out / "report.html", report)
+    kind = "synthetic " if report.data.synthetic else ""
     console.print()
-    console.print(evaluation_table(evaluation, title=f"{kind}{split} split, {len(scored):,} radiographs"))
+    console.print(evaluation_table(evaluation, title=f"{kind}{split} split, {len(scores.rows):,} radiographs"))
     return evaluation
 
 
@@ -162,9 +139,24 @@ def check_labels(model: XRayModel, labels: LabelSet, dataset: str) -> None:
         )
 
 
-def score(model: XRayModel, samples: DataFrame) -> list[Any]:
-    """Rows of `image_id, patient_id, labels, probability`; a null probability is an unreadable image."""
-    return model.transform(samples).select("image_id", "patient_id", "labels", "probability").collect()
+def score(model: XRayModel, samples: DataFrame) -> GatheredScores:
+    """Apply a model to samples; rows are `image_id, patient_id, labels, probability`.
+
+    Raises:
+        DataError: none can be read.
+    """
+    from radspark.ml.scores import gather_scores
+
+    scores = gather_scores(
+        model.transform(samples),
+        label_col="labels",
+        probability_col="probability",
+        other_cols=("image_id", "patient_id"),
+    )
+    if scores.num_unreadable:
+        total = len(scores.rows) + scores.num_unreadable
+        logger.warning("%d of %d radiographs cannot be read and are left out", scores.num_unreadable, total)
+    return scores
 
 
 def write_predictions(rows: Sequence[Any], file: Path) -> None:
@@ -178,3 +170,39 @@ def write_predictions(rows: Sequence[Any], file: Path) -> None:
         "probability": pa.array([row["probability"] for row in ordered], floats),
     }
     pq.write_table(pa.table(columns), file)
+
+
+def write_metrics(evaluation: Evaluation, file: Path, *, split: str, num_unreadable: int) -> None:
+    """`metrics.json`, as docs/formats.md has it."""
+    metrics = {"split": split, "unreadable": num_unreadable, **evaluation.to_dict()}
+    file.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def build_report(
+    model: XRayModel,
+    matched: MatchedLabels,
+    scores: GatheredScores,
+    evaluation: Evaluation,
+    *,
+    dataset: str,
+    data_dir: str,
+    split: str,
+) -> EvaluationReport:
+    """What the report of one split says; it names no radiograph and no patient."""
+    from radspark.cli.examples import pick_examples
+    from radspark.cli.facts import data_summary, is_synthetic, package_versions
+    from radspark.metrics import roc_curves
+    from radspark.report import EvaluationReport
+
+    synthetic = is_synthetic(matched.frame.sparkSession, data_dir)
+    return EvaluationReport(
+        title="Evaluation report",
+        split=split,
+        data=data_summary({split: (len(scores.rows), scores.num_unreadable)}, matched, dataset, synthetic=synthetic),
+        evaluation=evaluation,
+        curves=roc_curves(scores.labels_NC, scores.probabilities_NC, model.labels),
+        examples=pick_examples(matched.frame, model.bundle, split=split),
+        recipe={"model": to_dict(model.bundle.model), "preparation": to_dict(model.bundle.preparation)},
+        versions=package_versions(),
+        created=datetime.date.today().isoformat(),
+    )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.param import TypeConverters
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from radspark.labels import LabelSet
 from radspark.metrics import METRICS, evaluate_scores, metric_value
 from radspark.ml.params import SampleParams, param
+from radspark.ml.scores import gather_scores
 
 
 class XRayEvaluator(Evaluator, SampleParams):
@@ -27,11 +26,11 @@ class XRayEvaluator(Evaluator, SampleParams):
         self._set(metricName=metricName, **params)
 
     def _evaluate(self, dataset: DataFrame) -> float:
-        labels, probability = self.getOrDefault(self.labelCol), self.getOrDefault(self.probabilityCol)
-        rows = dataset.select(labels, probability).where(F.col(probability).isNotNull()).collect()
-        labels_NC = np.array([[np.nan if v is None else v for v in row[0]] for row in rows], np.float32)
-        findings = LabelSet(tuple(f"finding {i + 1}" for i in range(labels_NC.shape[1])))
-        evaluation = evaluate_scores(labels_NC, np.array([row[1] for row in rows], np.float32), findings)
+        scores = gather_scores(
+            dataset, label_col=self.getOrDefault(self.labelCol), probability_col=self.getOrDefault(self.probabilityCol)
+        )
+        findings = LabelSet(tuple(f"finding {i + 1}" for i in range(scores.labels_NC.shape[1])))
+        evaluation = evaluate_scores(scores.labels_NC, scores.probabilities_NC, findings)
         return metric_value(evaluation, self.getOrDefault(self.metricName))
 
     def isLargerBetter(self) -> bool:

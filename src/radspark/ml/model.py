@@ -14,15 +14,15 @@ import numpy as np
 from pyspark.ml import Model
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, FloatType, StructType
 
 from radspark.bundle import Bundle, load_bundle, save_bundle
-from radspark.errors import BundleError, DataError
+from radspark.errors import BundleError
 from radspark.frames.filesystem import fetched, publish
 from radspark.labels import LabelSet
 from radspark.metrics import Evaluation, evaluate_scores
 from radspark.ml.params import SampleParams
+from radspark.ml.scores import gather_scores
 from radspark.ml.scoring import score_batches
 from radspark.predict.predictor import check_module_factory
 
@@ -93,12 +93,12 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
         Raises:
             DataError: no readable image.
         """
-        scored = self.transform(samples).where(F.col(self.getOrDefault(self.probabilityCol)).isNotNull())
-        rows = scored.select(self.getOrDefault(self.labelCol), self.getOrDefault(self.probabilityCol)).collect()
-        if not rows:
-            raise DataError("no readable image to evaluate on; check the split and `radspark data check`.")
-        labels_NC = np.array([[np.nan if v is None else v for v in row[0]] for row in rows], np.float32)
-        return evaluate_scores(labels_NC, np.array([row[1] for row in rows], np.float32), self.labels)
+        scores = gather_scores(
+            self.transform(samples),
+            label_col=self.getOrDefault(self.labelCol),
+            probability_col=self.getOrDefault(self.probabilityCol),
+        )
+        return evaluate_scores(scores.labels_NC, scores.probabilities_NC, self.labels)
 
     def saveBundle(self, path: str) -> None:
         """Write the bundle to any file system that Spark reaches."""
