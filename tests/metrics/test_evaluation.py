@@ -14,7 +14,7 @@ from sklearn import metrics as sklearn_metrics
 
 from radspark.errors import DataError
 from radspark.labels import LabelSet
-from radspark.metrics import METRICS, evaluate_scores, metric_value
+from radspark.metrics import MEASURES, METRICS, Bootstrap, evaluate_scores, metric_value
 
 LABELS = LabelSet(("Effusion", "Mass", "Hernia"))
 PROBABILITIES = st.floats(0, 1, width=32)
@@ -62,21 +62,61 @@ def test_means_are_over_defined_findings_only() -> None:
     assert evaluation.findings["Mass"].unknown == 1
 
 
+def test_weighted_means_are_those_of_scikit_learn() -> None:
+    generator = np.random.default_rng(0)
+    labels = (generator.random((200, 3)) < (0.1, 0.3, 0.6)).astype(np.float32)
+    scores = generator.random((200, 3)).round(1)
+    evaluation = evaluate_scores(labels, scores, LABELS)
+    expected = sklearn_metrics.roc_auc_score(labels, scores, average="weighted")
+    assert evaluation.weighted_means["auroc"] == pytest.approx(expected, abs=1e-9)
+
+
 def test_metrics_json_has_exactly_its_format() -> None:
-    evaluation = evaluate_scores([[1, 0, 0], [0, 1, math.nan]], [[0.9, 0.2, 0.5], [0.3, 0.5, 0.5]], LABELS)
-    perfect = {"auroc": 1.0, "average_precision": 1.0, "positives": 1, "negatives": 1, "unknown": 0, "reason": None}
-    hernia = {"positives": 0, "negatives": 1, "unknown": 1, "reason": "no positive"}
-    assert json.loads(json.dumps(evaluation.to_dict(), allow_nan=False)) == {
-        "format_version": 1,
-        "mean_auroc": 1.0,
-        "mean_average_precision": 1.0,
-        "num_samples": 2,
-        "findings": {
-            "Effusion": perfect,
-            "Mass": perfect,
-            "Hernia": {"auroc": None, "average_precision": None, **hernia},
-        },
-    }
+    evaluation = evaluate_scores(
+        [[1, 0, 0], [0, 1, math.nan]], [[0.9, 0.2, 0.5], [0.3, 0.5, 0.5]], LABELS, thresholds={"Mass": 0.1}
+    )
+    written = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
+    findings = written.pop("findings")
+    assert list(findings) == list(LABELS)
+    means = {f"{prefix}_{name}" for prefix in ("mean", "weighted_mean") for name in MEASURES}
+    assert set(written) == {"format_version", "loss", "num_samples", "num_patients", "method", *means}
+    assert (written["format_version"], written["mean_auroc"], written["num_samples"]) == (2, 1.0, 2)
+    assert (written["num_patients"], written["method"]) == (None, None)
+    counts = {"threshold", "positives", "negatives", "unknown", "reason", "undefined"}
+    assert all(set(finding) == {*MEASURES, *counts} for finding in findings.values())
+    mass, hernia = findings["Mass"], findings["Hernia"]
+    assert (mass["auroc"], mass["specificity"], mass["threshold"], mass["reason"]) == (1.0, 0.0, 0.1, None)
+    assert mass["undefined"] == {"npv": "nothing is below the threshold"}
+    assert (hernia["auroc"], hernia["reason"], hernia["positives"], hernia["unknown"]) == (None, "no positive", 0, 1)
+
+
+def test_intervals_stand_beside_their_figures_in_metrics_json() -> None:
+    generator = np.random.default_rng(0)
+    labels = (generator.random((80, 3)) < 0.4).astype(np.float32)
+    labels[:, 2] = 0
+    patients = generator.integers(0, 30, 80)
+    evaluation = evaluate_scores(
+        labels, generator.random((80, 3)), LABELS, patients=patients, bootstrap=Bootstrap(resamples=100, seed=3)
+    )
+    written = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
+    for figures, names in ((written, [f"mean_{name}" for name in MEASURES]), (written["findings"]["Mass"], MEASURES)):
+        for name in names:
+            low, high = figures[f"{name}_ci"]
+            assert low < figures[name] < high, name
+    assert written["findings"]["Hernia"]["auroc_ci"] is None
+    assert written["num_patients"] == len(np.unique(patients))
+    assert written["method"] == "BCa bootstrap over patients, 100 resamples, seed 3, 0.95 level"
+
+
+@pytest.mark.parametrize("patients", [[1], [1, 2, 3]])
+def test_patients_must_be_one_per_sample(patients: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"patients must be one per sample \(2\)"):
+        evaluate_scores([[1.0], [0.0]], [[0.5], [0.6]], LabelSet(("Mass",)), patients=patients)
+
+
+def test_a_threshold_for_another_finding_is_refused() -> None:
+    with pytest.raises(ValueError, match="got one for 'Nodule'"):
+        evaluate_scores([[1.0]], [[0.5]], LabelSet(("Mass",)), thresholds={"Nodule": 0.5})
 
 
 def test_every_metric_is_found_by_its_name() -> None:

@@ -1,35 +1,48 @@
-"""What a set of probabilities is worth: ranking per finding, means over findings, log loss, and the metrics by name.
-
-Holds the record behind `metrics.json`, format 1. Sorting and curves are in `ranking`.
-"""
+"""The record of an evaluation, which is `metrics.json` format 2, and its metrics by name; `evaluate` computes it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from radspark.errors import DataError
-from radspark.labels import LabelSet
-from radspark.metrics.ranking import check_scores, rank_checked
+from radspark.metrics.bootstrap import Bootstrap
+from radspark.metrics.intervals import Interval
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
 class FindingEvaluation:
-    """One finding: how well it is ranked, and on how many labels that rests."""
+    """One finding: every measure, and on how many labels it rests."""
 
-    auroc: float | None
-    average_precision: float | None
     positives: int
     negatives: int
     unknown: int
-    reason: str | None = None
-    """Why the metrics are undefined, or None where they are defined."""
+    threshold: float
+    """At or above it the finding is called present; sensitivity and its kin hold there."""
+    values: Mapping[str, float | None]
+    """By the names in `MEASURES`; None where undefined."""
+    undefined: Mapping[str, str] = field(default_factory=dict)
+    """Why a measure, or its interval, is undefined."""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """Of the measures that have one; empty without resamples."""
+
+    @property
+    def auroc(self) -> float | None:
+        """None without a positive or without a negative."""
+        return self.values["auroc"]
+
+    @property
+    def average_precision(self) -> float | None:
+        """None wherever AUROC is."""
+        return self.values["average_precision"]
+
+    @property
+    def reason(self) -> str | None:
+        """Why AUROC and average precision are undefined, or None where they are defined."""
+        return self.undefined.get("auroc")
 
 
 @dataclass(frozen=True)
@@ -38,32 +51,78 @@ class Evaluation:
 
     num_samples: int
     findings: Mapping[str, FindingEvaluation]
-    mean_auroc: float | None
-    """Unweighted mean over the findings for which it is defined, None if there are none."""
-    mean_average_precision: float | None
-    """As `mean_auroc`."""
+    means: Mapping[str, float | None]
+    """By measure: unweighted mean over the findings for which it is defined, None if there are none."""
+    weighted_means: Mapping[str, float | None]
+    """As `means`, weighted by each finding's positives, as scikit-learn's `average="weighted"`."""
     loss: float | None
     """Binary cross-entropy in nats, mean over every known label of every finding; None if no label is known."""
+    num_patients: int | None = None
+    """None where patients are not known."""
+    mean_intervals: Mapping[str, Interval] = field(default_factory=dict)
+    weighted_mean_intervals: Mapping[str, Interval] = field(default_factory=dict)
+    bootstrap: Bootstrap | None = None
+    """How the intervals were made; None if there are none."""
+
+    @property
+    def mean_auroc(self) -> float | None:
+        return self.means["auroc"]
+
+    @property
+    def mean_average_precision(self) -> float | None:
+        return self.means["average_precision"]
+
+    @property
+    def method(self) -> str | None:
+        """How the intervals were made, in words; None if there are none."""
+        if self.bootstrap is None:
+            return None
+        names = {"bca": "BCa", "percentile": "percentile"}
+        over = "images" if self.num_patients is None else "patients"
+        return (
+            f"{names[self.bootstrap.kind]} bootstrap over {over}, {self.bootstrap.resamples} resamples, "
+            f"seed {self.bootstrap.seed}, {self.bootstrap.level:.3g} level"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `metrics.json`: plain values, None where undefined, and never NaN."""
+        means: dict[str, Any] = {}
+        for prefix, values, intervals in (
+            ("mean", self.means, self.mean_intervals),
+            ("weighted_mean", self.weighted_means, self.weighted_mean_intervals),
+        ):
+            for name, value in values.items():
+                means |= self._figure(f"{prefix}_{name}", value, intervals.get(name))
         return {
             "format_version": FORMAT_VERSION,
-            "mean_auroc": self.mean_auroc,
-            "mean_average_precision": self.mean_average_precision,
+            **means,
+            "loss": self.loss,
             "num_samples": self.num_samples,
-            "findings": {
-                name: {
-                    "auroc": finding.auroc,
-                    "average_precision": finding.average_precision,
-                    "positives": finding.positives,
-                    "negatives": finding.negatives,
-                    "unknown": finding.unknown,
-                    "reason": finding.reason,
-                }
-                for name, finding in self.findings.items()
-            },
+            "num_patients": self.num_patients,
+            "method": self.method,
+            "findings": {name: self._finding_to_dict(finding) for name, finding in self.findings.items()},
         }
+
+    def _finding_to_dict(self, finding: FindingEvaluation) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, value in finding.values.items():
+            values |= self._figure(name, value, finding.intervals.get(name))
+        dropped = {name: interval.dropped for name, interval in finding.intervals.items() if interval.dropped}
+        return {
+            **values,
+            "threshold": finding.threshold,
+            "positives": finding.positives,
+            "negatives": finding.negatives,
+            "unknown": finding.unknown,
+            "reason": finding.reason,
+            "undefined": dict(finding.undefined),
+            **({} if self.bootstrap is None else {"dropped_resamples": dropped}),
+        }
+
+    def _figure(self, name: str, value: float | None, interval: Interval | None) -> dict[str, Any]:
+        if self.bootstrap is None:
+            return {name: value}
+        return {name: value, f"{name}_ci": None if interval is None else [interval.low, interval.high]}
 
 
 @dataclass(frozen=True)
@@ -82,35 +141,6 @@ METRICS: dict[str, Metric] = {
 """By the names that `training.metric` and `Plateau.metric` take."""
 
 
-def evaluate_scores(labels_NC: npt.ArrayLike, scores_NC: npt.ArrayLike, label_set: LabelSet) -> Evaluation:
-    """Evaluate probabilities against labels, one column per finding.
-
-    Args:
-        labels_NC: 1, 0, or NaN for unknown, in the order of `label_set`; unknown labels are left out, one by one.
-        scores_NC: probabilities in [0, 1].
-
-    Raises:
-        ValueError: shapes differ from each other or from the label set, a label is none of 1, 0, NaN, or a score is
-            no probability.
-    """
-    labels, scores = check_scores(labels_NC, scores_NC, num_dims=2)
-    if labels.shape[1] != len(label_set):
-        raise ValueError(f"labels must have one column per finding ({len(label_set)}), got {labels.shape[1]}.")
-    if scores.size and (scores.min() < 0 or scores.max() > 1):
-        raise ValueError(
-            f"scores must be probabilities between 0 and 1, got {scores.min():.4g} to {scores.max():.4g}; "
-            "apply a sigmoid to logits first."
-        )
-    findings = {name: _evaluate_finding(labels[:, column], scores[:, column]) for column, name in enumerate(label_set)}
-    return Evaluation(
-        num_samples=len(labels),
-        findings=findings,
-        mean_auroc=_mean_of_defined(finding.auroc for finding in findings.values()),
-        mean_average_precision=_mean_of_defined(finding.average_precision for finding in findings.values()),
-        loss=_log_loss(labels, scores),
-    )
-
-
 def metric_value(evaluation: Evaluation, name: str) -> float:
     """The value of a metric that something depends on.
 
@@ -127,31 +157,3 @@ def metric_value(evaluation: Evaluation, name: str) -> float:
             "no finding has both a positive and a negative label; evaluate on more samples, or watch `loss`."
         )
     return value
-
-
-def _evaluate_finding(labels_N: npt.NDArray[Any], scores_N: npt.NDArray[Any]) -> FindingEvaluation:
-    ranking = rank_checked(labels_N, scores_N)
-    return FindingEvaluation(
-        auroc=ranking.auroc(),
-        average_precision=ranking.average_precision(),
-        positives=ranking.positives,
-        negatives=ranking.negatives,
-        unknown=len(labels_N) - ranking.positives - ranking.negatives,
-        reason=ranking.undefined_reason,
-    )
-
-
-def _mean_of_defined(values: Iterable[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if defined else None
-
-
-def _log_loss(labels_NC: npt.NDArray[Any], scores_NC: npt.NDArray[Any]) -> float | None:
-    """As scikit-learn: probabilities stay one rounding step of their own type away from 0 and 1, so it is finite."""
-    known = ~np.isnan(labels_NC)
-    if not known.any():
-        return None
-    step = np.finfo(scores_NC.dtype).eps if scores_NC.dtype.kind == "f" else np.finfo(np.float64).eps
-    probability = np.clip(scores_NC[known].astype(np.float64), step, 1 - step)
-    positive = labels_NC[known] == 1
-    return float(-np.log(np.where(positive, probability, 1 - probability)).mean())

@@ -1,0 +1,126 @@
+"""AUROC and average precision of one finding under any weights of its patients, from one sort.
+
+A resample of patients is a column of multiplicities. Only the scores of positives are thresholds that matter: between
+two of them the negatives count by their number alone. So a finding becomes two sparse matrices of counts, and all
+resamples one product with each. `ranking` gives the same values for weights of 1.
+Legend: N samples, G patients, B resamples, K distinct scores of positives, S = 2 K + 1 places of negatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RankBlocks:
+    """Counts of one finding's known samples by score and patient, from the highest score down."""
+
+    positives_KG: Any
+    """Sparse: positives of each patient at each score that a positive has."""
+    negatives_SG: Any
+    """Sparse: negatives of each patient above the first such score, at it, between it and the second, at the second,
+    and so on; the last row lies below all."""
+
+    @classmethod
+    def of(
+        cls,
+        labels_N: npt.NDArray[Any],
+        scores_N: npt.NDArray[Any],
+        patients_N: npt.NDArray[np.int64],
+        num_patients: int,
+    ) -> RankBlocks:
+        """Sort once.
+
+        Args:
+            labels_N: 1, 0 or NaN; unknown samples are left out.
+            patients_N: number of each sample's patient, from 0.
+        """
+        positive, negative = labels_N == 1, labels_N == 0
+        scores_K, blocks = np.unique(scores_N[positive], return_inverse=True)
+        num_blocks = len(scores_K)
+        below = np.searchsorted(scores_K, scores_N[negative], side="left")
+        tied = np.searchsorted(scores_K, scores_N[negative], side="right") > below
+        places = 2 * (num_blocks - below) - tied
+        return cls(
+            _count(num_blocks - 1 - blocks, patients_N[positive], (num_blocks, num_patients)),
+            _count(places, patients_N[negative], (2 * num_blocks + 1, num_patients)),
+        )
+
+    def measure(self, weights_GB: Floats) -> tuple[Floats, Floats]:
+        """AUROC and average precision (B,) under each column of weights; NaN where a class has no weight."""
+        positives_KB = self.positives_KG @ weights_GB
+        negatives_SB = np.cumsum(self.negatives_SG @ weights_GB, axis=0)
+        above_KB, upto_KB, negatives_B = negatives_SB[:-1:2], negatives_SB[1::2], negatives_SB[-1]
+        found_KB = np.cumsum(positives_KB, axis=0)
+        num_positives_B = positives_KB.sum(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            pairs_B = (positives_KB * (negatives_B - (above_KB + upto_KB) / 2)).sum(axis=0)
+            auroc_B = pairs_B / (num_positives_B * negatives_B)
+            precision_KB = np.where(positives_KB > 0, found_KB / (found_KB + upto_KB), 0)
+            average_precision_B = (positives_KB * precision_KB).sum(axis=0) / num_positives_B
+        average_precision_B[negatives_B == 0] = np.nan
+        return auroc_B, average_precision_B
+
+    def placements(self) -> tuple[Floats, Floats]:
+        """Share of negatives below each block of positives (K,), and of positives above each place (S,).
+
+        Ties count half. These are DeLong's structural components, V10 and V01. Both classes must be there.
+        """
+        positives_K, negatives_S = self._totals()
+        above_S = np.cumsum(negatives_S) - negatives_S
+        below_K = negatives_S.sum() - above_S[1::2] - negatives_S[1::2] / 2
+        found_K = np.cumsum(positives_K)
+        above_K = found_K - positives_K
+        beaten_by_S = np.append(np.stack((above_K, above_K + positives_K / 2), axis=1).ravel(), found_K[-1])
+        return below_K / negatives_S.sum(), beaten_by_S / found_K[-1]
+
+    def influence(self) -> tuple[Floats, Floats]:
+        """Derivative of AUROC and of average precision by the weight of each patient, at weight 1: (G,) each."""
+        positives_K, negatives_S = self._totals()
+        num_positives, num_negatives = positives_K.sum(), negatives_S.sum()
+        if not num_positives or not num_negatives:
+            undefined = np.full(self.positives_KG.shape[1], np.nan)
+            return undefined, undefined
+        below_K, beaten_by_S = self.placements()
+        share_K = positives_K / num_positives
+        auroc_G = self.positives_KG.T @ (below_K - below_K @ share_K) / num_positives
+        auroc_G += self.negatives_SG.T @ (beaten_by_S - below_K @ share_K) / num_negatives
+        found_K, upto_K = np.cumsum(positives_K), np.cumsum(negatives_S)[1::2]
+        precision_K = found_K / (found_K + upto_K)
+        per_positive_K = _sum_from_here(share_K * upto_K / (found_K + upto_K) ** 2)
+        per_negative_K = _sum_from_here(share_K * found_K / (found_K + upto_K) ** 2)
+        gain_K = (precision_K - precision_K @ share_K) / num_positives + per_positive_K
+        precision_G = self.positives_KG.T @ gain_K
+        precision_G -= self.negatives_SG.T @ np.append(np.repeat(per_negative_K, 2), 0)
+        return auroc_G, precision_G
+
+    def patients_with(self) -> tuple[int, int]:
+        """Number of patients that have a positive, and that have a negative."""
+        return _num_columns(self.positives_KG), _num_columns(self.negatives_SG)
+
+    def _totals(self) -> tuple[Floats, Floats]:
+        return _sum_rows(self.positives_KG), _sum_rows(self.negatives_SG)
+
+
+def _count(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int]) -> Any:
+    return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
+
+
+def _sum_rows(matrix: Any) -> Floats:
+    return np.asarray(matrix.sum(axis=1), np.float64)
+
+
+def _num_columns(matrix: Any) -> int:
+    return len(np.unique(matrix.indices))
+
+
+def _sum_from_here(values_K: Floats) -> Floats:
+    total: Floats = np.cumsum(values_K[::-1])[::-1]
+    return total

@@ -1,0 +1,53 @@
+"""Ends of intervals against scipy's bootstrap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from radspark.metrics.intervals import bootstrap_interval
+
+SAMPLE = np.random.default_rng(0).exponential(size=40)
+
+
+def means(count: int) -> np.ndarray:
+    generator = np.random.default_rng(1)
+    return np.array([generator.choice(SAMPLE, len(SAMPLE)).mean() for _ in range(count)])
+
+
+@pytest.mark.parametrize(("kind", "theirs"), [("percentile", "percentile"), ("bca", "BCa")])
+def test_ends_are_those_of_scipy(kind: str, theirs: str) -> None:
+    result = stats.bootstrap((SAMPLE,), np.mean, method=theirs, rng=np.random.default_rng(2))
+    interval = bootstrap_interval(
+        result.bootstrap_distribution,
+        estimate=SAMPLE.mean(),
+        influence_G=SAMPLE - SAMPLE.mean(),
+        level=0.95,
+        kind=kind,
+    )
+    expected = result.confidence_interval
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_bca_moves_a_skewed_figures_interval_towards_its_tail() -> None:
+    arguments = {"estimate": SAMPLE.mean(), "influence_G": SAMPLE - SAMPLE.mean(), "level": 0.95}
+    percentile = bootstrap_interval(means(4000), kind="percentile", **arguments)
+    bca = bootstrap_interval(means(4000), kind="bca", **arguments)
+    assert bca.low > percentile.low and bca.high > percentile.high + 0.02
+
+
+def test_undefined_resamples_are_dropped_and_counted() -> None:
+    values = np.append(np.linspace(0, 1, 101), [np.nan] * 50)
+    interval = bootstrap_interval(values, estimate=0.5, influence_G=np.ones(3), level=0.9, kind="percentile")
+    assert (interval.low, interval.high, interval.dropped) == (pytest.approx(0.05), pytest.approx(0.95), 50)
+
+
+@pytest.mark.parametrize("values", [[0.5, np.nan], [np.nan, np.nan]])
+def test_no_interval_where_half_of_the_resamples_are_undefined(values: list[float]) -> None:
+    assert bootstrap_interval(np.array(values), estimate=0.5, influence_G=np.ones(2), level=0.95, kind="bca") is None
+
+
+def test_an_interval_of_a_constant_is_that_constant() -> None:
+    interval = bootstrap_interval(np.ones(200), estimate=1.0, influence_G=np.zeros(5), level=0.95, kind="bca")
+    assert (interval.low, interval.high) == (1.0, 1.0)
