@@ -164,7 +164,7 @@ def _influences(findings: list[_Finding], estimates: Mapping[str, Floats]) -> di
         ranks = dict(zip(RANK_MEASURES, finding.blocks.influence(), strict=True))
         for name, values in (ranks | influence_on_sums(finding.sums_GL)).items():
             columns[name].append(values)
-    positives_GC = np.stack([np.asarray(finding.blocks.positives_KG.sum(axis=0)) for finding in findings], axis=1)
+    positives_GC = np.stack([finding.blocks.class_sizes()[0] for finding in findings], axis=1)
     return {
         name: _with_mean_influences(np.stack(values, axis=1), positives_GC, estimates[name])
         for name, values in columns.items()

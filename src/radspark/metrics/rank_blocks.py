@@ -103,22 +103,23 @@ class RankBlocks:
 
     def patients_with(self) -> tuple[int, int]:
         """Number of patients that have a positive, and that have a negative."""
-        return _num_columns(self.positives_KG), _num_columns(self.negatives_SG)
+        positives_G, negatives_G = self.class_sizes()
+        return int(np.count_nonzero(positives_G)), int(np.count_nonzero(negatives_G))
+
+    def class_sizes(self) -> tuple[Floats, Floats]:
+        """Positives and negatives of each patient: (G,) each."""
+        return _sum(self.positives_KG, axis=0), _sum(self.negatives_SG, axis=0)
 
     def _totals(self) -> tuple[Floats, Floats]:
-        return _sum_rows(self.positives_KG), _sum_rows(self.negatives_SG)
+        return _sum(self.positives_KG, axis=1), _sum(self.negatives_SG, axis=1)
 
 
 def _count(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int]) -> Any:
     return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
 
 
-def _sum_rows(matrix: Any) -> Floats:
-    return np.asarray(matrix.sum(axis=1), np.float64)
-
-
-def _num_columns(matrix: Any) -> int:
-    return len(np.unique(matrix.indices))
+def _sum(matrix: Any, *, axis: int) -> Floats:
+    return np.asarray(matrix.sum(axis=axis), np.float64)
 
 
 def _sum_from_here(values_K: Floats) -> Floats:

@@ -61,7 +61,7 @@ class Scored:
                 f"scores must be probabilities between 0 and 1, got {scores.min():.4g} to {scores.max():.4g}; "
                 "apply a sigmoid to logits first."
             )
-        numbers, count = _number(patients, len(labels))
+        numbers, count = number_patients(patients, len(labels))
         chosen = _check_thresholds(thresholds or {}, label_set)
         return cls(labels, scores, label_set, chosen, numbers, count, patients is not None)
 
@@ -78,7 +78,10 @@ class Scored:
         )
 
 
-def _number(patients: Sequence[Any] | npt.NDArray[Any] | None, num_samples: int) -> tuple[npt.NDArray[np.int64], int]:
+def number_patients(
+    patients: Sequence[Any] | npt.NDArray[Any] | None, num_samples: int
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Each sample's patient as a number from 0, and how many there are; None takes every sample as its own."""
     if patients is None:
         return np.arange(num_samples), num_samples
     if len(patients) != num_samples:
