@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 
 from radspark.errors import BundleError
 from radspark.labels import LabelSet
-from radspark.settings import ModelSettings, PreparationSettings, from_dict, to_dict
+from radspark.settings import DataSettings, ModelSettings, PreparationSettings, from_dict, to_dict
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
@@ -41,8 +41,10 @@ class Bundle:
     """The network's tensors by name, normalisation included."""
     user_module: str | None = None
     """Description of the user's own network; None for a timm backbone. It is never imported by this name."""
+    data: DataSettings | None = None
+    """What it was trained on and how that was split; None where the samples did not tell."""
     training: Mapping[str, Any] = field(default_factory=dict)
-    """Facts for the card: data set, counts, validation figures, whether the data were synthetic."""
+    """Facts for the card: counts, validation figures, whether the data were synthetic."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the packages that wrote it; filled in by `save_bundle`."""
 
@@ -67,6 +69,8 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     }
     if bundle.user_module is not None:
         config["user_module"] = bundle.user_module
+    if bundle.data is not None:
+        config["data"] = to_dict(bundle.data)
     (folder / WEIGHTS_FILE).write_bytes(weights)
     (folder / CARD_FILE).write_text(render_card(bundle), encoding="utf-8")
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -83,6 +87,9 @@ def load_bundle(folder: Path) -> Bundle:
         labels = LabelSet(tuple(config["labels"]))
         model = from_dict(ModelSettings, config["model"], where=f"{CONFIG_FILE}: model")
         preparation = from_dict(PreparationSettings, config["preparation"], where=f"{CONFIG_FILE}: preparation")
+        data_settings = (
+            from_dict(DataSettings, config["data"], where=f"{CONFIG_FILE}: data") if "data" in config else None
+        )
         expected = config["weights"]["sha256"]
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / CONFIG_FILE} is not a radspark bundle's: {error}") from error
@@ -103,6 +110,7 @@ def load_bundle(folder: Path) -> Bundle:
         labels=labels,
         weights=weights,
         user_module=config.get("user_module"),
+        data=data_settings,
         training=config.get("training", {}),
         versions=config.get("versions", {}),
     )
@@ -136,7 +144,8 @@ def render_card(bundle: Bundle) -> str:
     network = bundle.user_module or bundle.model.backbone
     if bundle.model.truncate_at and bundle.user_module is None:
         network += f", cut after `{bundle.model.truncate_at}`"
-    facts = "\n".join(f"- {name.replace('_', ' ')}: {_shown(value)}" for name, value in bundle.training.items())
+    known = {**({} if bundle.data is None else to_dict(bundle.data)), **bundle.training}
+    facts = "\n".join(f"- {name.replace('_', ' ')}: {_shown(value)}" for name, value in known.items())
     return f"""# Chest X-ray classifier
 
 A [radspark](https://pypi.org/project/radspark/) bundle: {len(bundle.labels)} findings from one frontal radiograph.

@@ -23,6 +23,19 @@ def require(condition: bool, message: str) -> None:
 
 
 @dataclass(frozen=True)
+class DataSettings:
+    """Which data set a model was trained on, and how its patients were dealt out; `datasets` explains the fields."""
+
+    dataset: str
+    split_policy: str = "official"
+    validation_share: float = 0.1
+    """Share of patients, 0 to 1."""
+    test_share: float = 0.2
+    """Share of patients, 0 to 1; without effect where the test part is official."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class PreparationSettings:
     """From decoded grey values to the uint8 square that is kept through Spark."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from command_line import train_words
+from pyspark.sql import SparkSession
 from sklearn.metrics import roc_auc_score
 
-from radspark.cli.evaluate import write_predictions
+from radspark.cli.evaluate import choose_data, write_predictions
+from radspark.errors import SplitError
 from radspark.labels import NIH_FINDINGS
+from radspark.samples.join import match_labels
+from radspark.settings import DataSettings
 
 if TYPE_CHECKING:
     from command_line import Outcome, Radspark, Trained
@@ -106,3 +112,49 @@ def test_an_unknown_split_gets_the_nearest(tmp_path: Path, radspark: Radspark) -
     assert outcome.sentence == (
         "error: --split must be one of train, validation, test, got 'tset'. Did you mean 'test'?"
     )
+
+
+TRAINED = DataSettings("nih", "patient", validation_share=0.3, seed=5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "chosen"),
+    [
+        ({}, TRAINED),
+        ({"seed": 5, "split_policy": "patient"}, TRAINED),
+        ({"validation_share": 0.1}, DataSettings("nih", "patient", validation_share=0.1, seed=5)),
+    ],
+)
+def test_a_data_set_is_split_as_in_training(flags: dict[str, Any], chosen: DataSettings) -> None:
+    assert choose_data(TRAINED, "nih", split="test", flags={"seed": None, **flags}) == chosen
+
+
+def test_a_bundle_that_does_not_say_how_and_another_data_set_take_the_flags() -> None:
+    flags = {"split_policy": None, "seed": 9}
+    assert choose_data(None, "nih", split="test", flags=flags) == DataSettings("nih", seed=9)
+    assert choose_data(TRAINED, "other", split="test", flags=flags) == DataSettings("other", seed=9)
+
+
+def test_a_flag_that_could_test_on_training_patients_is_refused() -> None:
+    with pytest.raises(
+        SplitError, match=r"^--seed 6 \(in training 5\) can put patients that the bundle was trained on"
+    ):
+        choose_data(TRAINED, "nih", split="test", flags={"seed": 6})
+
+
+def test_the_command_that_train_prints_tests_on_the_patients_left_aside(
+    nih_data: Path, tmp_path: Path, radspark: Radspark
+) -> None:
+    words = train_words(nih_data, tmp_path / "run", "--split-policy", "patient", "--seed", 3, "--conf", "a.b=c d")
+    trained = radspark(*words)
+    assert trained.code == 0, trained.err
+    name, *told = shlex.split(trained.out.splitlines()[-1])
+    assert (name, told[0], told[-2:]) == ("radspark", "evaluate", ["--conf", "a.b=c d"])
+    outcome = radspark(*told)
+    assert outcome.code == 0, outcome.err
+    tested = {row.as_py() for row in pq.read_table(tmp_path / "run" / "test" / "predictions.parquet")["patient_id"]}
+    aside = match_labels(
+        SparkSession.active(), "nih", nih_data, split_policy="patient", validation_share=0.3, seed=3
+    ).frame.where("split = 'test'")
+    assert tested == {row["patient_id"] for row in aside.select("patient_id").collect()}
+    assert "--seed 4 (in training 3) can put patients" in radspark(*told, "--seed", 4).sentence

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,16 +21,16 @@ from radspark.cli.options import (
     DataDir,
     DatasetName,
     Master,
-    SplitPolicyName,
-    ValidationShare,
     check_data_choice,
     check_split,
     make_output_folder,
     parse_conf,
 )
 from radspark.datasets.registry import get_dataset
-from radspark.errors import DataError
-from radspark.settings import to_dict
+from radspark.datasets.splits import SPLIT_POLICIES
+from radspark.errors import DataError, SplitError
+from radspark.samples.origin import leaking_differences
+from radspark.settings import DataSettings, to_dict
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -47,6 +48,11 @@ EXAMPLES = """Example:
   radspark evaluate --bundle runs/first/bundle --dataset nih --data-dir ChestX-ray14 --out runs/first/test"""
 
 
+def split_option(text: str) -> Any:
+    """An option of the split, which is the bundle's unless it is given."""
+    return typer.Option(help=text, show_default="as in training", rich_help_panel=DATA)
+
+
 def evaluate(
     bundle: Annotated[str, typer.Option(help="Folder of the bundle, on any file system of Spark.", metavar="DIR")],
     dataset: DatasetName,
@@ -55,15 +61,16 @@ def evaluate(
         Path, typer.Option(help="Folder for metrics.json, predictions.parquet and report.html.", metavar="DIR")
     ],
     split: Annotated[str, typer.Option(help="train, validation or test.", rich_help_panel=DATA)] = "test",
-    split_policy: SplitPolicyName = "official",
-    validation_share: ValidationShare = 0.1,
-    seed: Annotated[
-        int, typer.Option(help="Of the split; as it was in training, as all of these.", rich_help_panel=DATA)
-    ] = 0,
+    split_policy: Annotated[str | None, split_option(f"How the data are split: {', '.join(SPLIT_POLICIES)}.")] = None,
+    validation_share: Annotated[float | None, split_option("Share of training patients kept for validation.")] = None,
+    seed: Annotated[int | None, split_option("Of the split.")] = None,
     master: Master = None,
     conf: Conf = None,
 ) -> None:
-    """Test a bundle: exact AUROC and average precision per finding, on radiographs that it has not seen."""
+    """Test a bundle: exact AUROC and average precision per finding, on radiographs that it has not seen.
+
+    The data set is split as it was in training. Options by which training patients could be tested on are refused.
+    """
     evaluate_to_folder(
         bundle,
         dataset,
@@ -89,9 +96,9 @@ def evaluate_to_folder(
     out: Path,
     *,
     split: str,
-    split_policy: str = "official",
-    validation_share: float = 0.1,
-    seed: int = 0,
+    split_policy: str | None = None,
+    validation_share: float | None = None,
+    seed: int | None = None,
     master: str | None = None,
     conf: dict[str, str] | None = None,
 ) -> Evaluation:
@@ -111,9 +118,17 @@ def evaluate_to_folder(
         spark = get_session(master=master, conf=conf)
     model = XRayModel.loadBundle(bundle)
     check_labels(model, get_dataset(dataset).labels, dataset)
+    flags = {"split_policy": split_policy, "validation_share": validation_share, "seed": seed}
+    data = choose_data(model.bundle.data, dataset, split=split, flags=flags)
     with working("matching labels and radiographs ..."):
         matched = match_labels(
-            spark, dataset, data_dir, split_policy=split_policy, validation_share=validation_share, seed=seed
+            spark,
+            data.dataset,
+            data_dir,
+            split_policy=data.split_policy,
+            validation_share=data.validation_share,
+            test_share=data.test_share,
+            seed=data.seed,
         )
     samples = decode_matched(matched, preparation=model.bundle.preparation, splits=(split,))
     with working(f"scoring the {split} split ..."):
@@ -128,6 +143,31 @@ def evaluate_to_folder(
     console.print()
     console.print(evaluation_table(evaluation, title=f"{kind}{split} split, {len(scores.rows):,} radiographs"))
     return evaluation
+
+
+def choose_data(trained: DataSettings | None, dataset: str, *, split: str, flags: Mapping[str, Any]) -> DataSettings:
+    """How the data are split: as in training, but for flags that are given; by the defaults for another data set.
+
+    Args:
+        trained: what the bundle says.
+        flags: field of DataSettings to value, None where a flag was not given.
+
+    Raises:
+        SplitError: a flag would put patients into the split that the bundle was trained on.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    if trained is None or trained.dataset != dataset:
+        return DataSettings(dataset, **given)
+    chosen = dataclasses.replace(trained, **given)
+    if differing := leaking_differences(trained, chosen, split=split):
+        shown = " and ".join(
+            f"--{name.replace('_', '-')} {getattr(chosen, name)} (in training {getattr(trained, name)})"
+            for name in differing
+        )
+        raise SplitError(
+            f"{shown} can put patients that the bundle was trained on into the {split} split; leave it out."
+        )
+    return chosen
 
 
 def check_labels(model: XRayModel, labels: LabelSet, dataset: str) -> None:

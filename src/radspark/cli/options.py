@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -73,10 +73,17 @@ def parse_conf(settings: Sequence[str] | None) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def check_data_choice(dataset: str, split_policy: str) -> None:
+def spark_words(master: str | None, conf: Mapping[str, str] | None) -> list[str]:
+    """The options of a command that start the same Spark again."""
+    words = ["--master", master] if master else []
+    return words + [word for key, value in (conf or {}).items() for word in ("--conf", f"{key}={value}")]
+
+
+def check_data_choice(dataset: str, split_policy: str | None) -> None:
     """Raise ValueError for an unknown data set or split policy, before Spark starts; it names the nearest."""
     get_dataset(dataset)
-    get_split_policy(split_policy)
+    if split_policy is not None:
+        get_split_policy(split_policy)
 
 
 def check_split(name: str) -> None:

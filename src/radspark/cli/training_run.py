@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from radspark.cli.console import say, working
-from radspark.cli.options import check_data_choice, make_output_folder
+from radspark.cli.options import check_data_choice, make_output_folder, spark_words
 from radspark.errors import SetupError, TrainingError
 from radspark.settings import Recipe, to_dict
 
@@ -95,7 +95,7 @@ def train_to_folder(
         events.close()
     with working("writing the report ..."):
         _write_results(spark, model, recipe, data, matched, out)
-    say(_what_next(out, data))
+    say(_what_next(out, data, master=master, conf=conf))
     return model
 
 
@@ -166,18 +166,17 @@ def _how_to_resume(out: Path, data: TrainingData, *, master: str | None, conf: d
         "validation-share": str(data.validation_share),
         "out": str(out),
         "recipe": str(out / "recipe.toml"),
-        **({"master": master} if master else {}),
     }
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    words += [word for key, value in (conf or {}).items() for word in ("--conf", f"{key}={value}")]
+    words += spark_words(master, conf)
     return (
         f"\nstopped; the last checkpoint is whole. To go on:\n  {shlex.join(['radspark', 'train', *words, '--resume'])}"
     )
 
 
-def _what_next(out: Path, data: TrainingData) -> str:
+def _what_next(out: Path, data: TrainingData, *, master: str | None, conf: dict[str, str] | None) -> str:
     words = ["radspark", "evaluate", "--bundle", str(out / "bundle"), "--dataset", data.dataset]
-    words += ["--data-dir", data.data_dir, "--split-policy", data.split_policy, "--out", str(out / "test")]
+    words += ["--data-dir", data.data_dir, "--out", str(out / "test"), *spark_words(master, conf)]
     return (
         f"\nbundle   {out / 'bundle'}\nreport   {out / 'report.html'}\nhistory  {out / 'history.json'}\n"
         f"\nnext, open the test set:\n  {shlex.join(words)}"
@@ -195,7 +194,7 @@ def _write_results(
     summary = model.summary
     assert summary is not None, "a fitted model has a summary"
     synthetic = is_synthetic(spark, data.data_dir)
-    facts = {"dataset": data.dataset, "synthetic": synthetic, **model.bundle.training}
+    facts = {"synthetic": synthetic, **model.bundle.training}
     model.bundle = dataclasses.replace(model.bundle, training=facts)
     model.saveBundle(str(out / "bundle"))
     (out / "history.json").write_text(json.dumps(summary.record.to_dict(), indent=2) + "\n", encoding="utf-8")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pyspark.sql.types import StringType, StructField, StructType
 
 from radspark.errors import DataError, UnreadableImageError
+from radspark.frames.column_settings import settings_metadata
 from radspark.frames.files import find_empty_files, find_files, open_files, open_found
 from radspark.frames.image_schema import IMAGE_ARROW_TYPE, IMAGE_SCHEMA, images_to_arrow
 from radspark.frames.session import is_connect
@@ -21,8 +23,6 @@ from radspark.settings import PreparationSettings, require
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-READ_SCHEMA = f"path string, image {IMAGE_SCHEMA.simpleString()}, error string"
-"""Columns of `prepare_files`."""
 COLON_IN_LOCAL_NAME = "^file:.*:[^/]*$"
 """Names that Hadoop lists but cannot open: it looks for a checksum file beside them, and the whole job fails."""
 BATCH_BYTES = 16 * 2**20
@@ -54,7 +54,8 @@ def read_images(
         limits: the largest file and image that are read; a longer file is not loaded.
 
     Returns:
-        `path, image, error`: image in Spark ML's image schema, 8-bit grey, or null with the reason in `error`.
+        `path, image, error`: image in Spark ML's image schema, 8-bit grey, or null with the reason in `error`. The
+        column's metadata holds the settings, so that a model refuses images that are prepared otherwise.
 
     Raises:
         DataError: no such path, no file in it, or none of a DataFrame's files exists.
@@ -81,8 +82,14 @@ def prepare_files(
         spread = parts.rdd.getNumPartitions() < num_partitions
         parts = parts if spread else parts.coalesce(num_partitions)
     prepare = functools.partial(prepare_batches, settings=settings, limits=limits)
-    images = parts.mapInArrow(prepare, READ_SCHEMA)
+    images = parts.mapInArrow(prepare, read_schema(settings))
     return images.repartition(num_partitions) if spread and num_partitions is not None else images
+
+
+def read_schema(settings: PreparationSettings) -> StructType:
+    """Columns of `prepare_files`; the images carry the settings that they were prepared by."""
+    image = StructField("image", IMAGE_SCHEMA, metadata=settings_metadata(settings))
+    return StructType([StructField("path", StringType()), image, StructField("error", StringType())])
 
 
 def _select_contents(files: DataFrame, limits: ImageLimits) -> DataFrame:

@@ -21,12 +21,14 @@ from radspark.errors import DataError, WeightsError
 from radspark.frames.filesystem import fetched
 from radspark.labels import NIH_FINDINGS, LabelSet
 from radspark.metrics import METRICS
+from radspark.ml.agreement import with_preparation_of
 from radspark.ml.model import TrainingSummary, XRayModel
 from radspark.ml.params import TrainingParams
 from radspark.nn.network import XRayNetwork, build_network
 from radspark.nn.user_module import UserNetwork, wrap_user_module
 from radspark.nn.watch import check_metric
 from radspark.samples.feed import IndexedSamples, SampleColumns, index_samples
+from radspark.samples.origin import find_origin
 from radspark.settings import Recipe
 
 logger = logging.getLogger(__name__)
@@ -81,6 +83,7 @@ class XRayClassifier(Estimator[XRayModel], TrainingParams):
         num_workers = choose_num_workers(spark, recipe.training.num_workers)
         check_metric(recipe.training.metric, METRICS, setting="training.metric")
         columns = self._columns(dataset)
+        recipe = with_preparation_of(recipe, dataset, columns.image)
         checkpoints = self._checkpoint_folder()
         # Weights that do not fit are told before the images are decoded, which can take hours.
         first_network = None if self.getOrDefault(self.resume) else self._first_network(spark, recipe, len(labels))
@@ -109,6 +112,7 @@ class XRayClassifier(Estimator[XRayModel], TrainingParams):
             labels=labels,
             weights=result.kept.network,
             user_module=None if self.moduleFactory is None else _describe(self.moduleFactory),
+            data=None if columns.split is None else find_origin(dataset, columns.split),
             training=_facts(samples, result, recipe),
         )
         summary = TrainingSummary(result.kept, result.record, samples.counts, samples.unreadable)

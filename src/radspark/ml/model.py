@@ -21,6 +21,7 @@ from radspark.errors import BundleError
 from radspark.frames.filesystem import fetched, publish
 from radspark.labels import LabelSet
 from radspark.metrics import Evaluation, evaluate_scores
+from radspark.ml.agreement import check_preparation, warn_of_leak
 from radspark.ml.params import SampleParams
 from radspark.ml.scores import gather_scores
 from radspark.ml.scoring import score_batches
@@ -74,6 +75,7 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
             raise ValueError(
                 f"imageCol must be a column of the DataFrame ({', '.join(dataset.columns)}), got {image_col!r}."
             )
+        check_preparation(self.bundle, dataset, image_col)
         check_module_factory(self.bundle, self.moduleFactory)
         schema = StructType([*dataset.schema.fields]).add(probability_col, ArrayType(FloatType()))
         task = partial(
@@ -90,9 +92,13 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
     def evaluate(self, samples: DataFrame) -> Evaluation:
         """Exact AUROC and average precision per finding on labelled radiographs; unreadable ones are left out.
 
+        Warns, by logging, of samples that are split otherwise than in training.
+
         Raises:
             DataError: no readable image.
+            ValueError: images that are prepared otherwise than in training.
         """
+        warn_of_leak(self.bundle, samples)
         scores = gather_scores(
             self.transform(samples),
             label_col=self.getOrDefault(self.labelCol),

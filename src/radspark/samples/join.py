@@ -20,7 +20,8 @@ from radspark.frames.reader import read_images
 from radspark.labels import LabelSet
 from radspark.samples.counts import JoinCounts, count_matches
 from radspark.samples.files import find_radiographs
-from radspark.settings import PreparationSettings
+from radspark.samples.origin import mark_origin
+from radspark.settings import DataSettings, PreparationSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -153,6 +154,7 @@ def match_labels(
     _warn(counts)
     paths = files.select(F.col("stem").alias("image_id"), "path")
     matched = table.join(paths, "image_id").select(*LABEL_TABLE.names, "path")
+    matched = mark_origin(matched, DataSettings(dataset, split_policy, validation_share, test_share, seed))
     return MatchedLabels(frame=matched, table=table, labels=source.labels, counts=counts)
 
 

@@ -1,0 +1,44 @@
+"""Which data set samples come from and how its splits were drawn: kept with their split column, and compared.
+
+A model is tested on the split that its training left aside only if both drew their splits alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from radspark.datasets.splits import get_split_policy
+from radspark.frames.column_settings import column_settings, settings_metadata
+from radspark.settings import DataSettings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+SPLIT_COLUMN = "split"
+
+
+def mark_origin(frame: DataFrame, data: DataSettings) -> DataFrame:
+    """The same rows, whose split column tells where they come from."""
+    return frame.withColumn(SPLIT_COLUMN, F.col(SPLIT_COLUMN).alias(SPLIT_COLUMN, metadata=settings_metadata(data)))
+
+
+def find_origin(frame: DataFrame, split_column: str = SPLIT_COLUMN) -> DataSettings | None:
+    """Where samples come from; None where they do not tell."""
+    return column_settings(frame, split_column, DataSettings)
+
+
+def leaking_differences(trained: DataSettings, tested: DataSettings, *, split: str) -> tuple[str, ...]:
+    """The settings by which samples that were trained on can stand in a split of `tested`; empty if they cannot.
+
+    Another data set has other patients. The training split has nothing to leak.
+    """
+    if trained.dataset != tested.dataset or split == "train":
+        return ()
+    if trained.split_policy != tested.split_policy:
+        return ("split_policy",)
+    compared = {"test": ("test_share", "seed"), "validation": ("test_share", "validation_share", "seed")}[split]
+    if get_split_policy(trained.split_policy).needs_official:
+        compared = {"test": (), "validation": ("validation_share", "seed")}[split]
+    return tuple(name for name in compared if getattr(trained, name) != getattr(tested, name))
