@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from radspark.errors import SetupError
@@ -49,15 +50,93 @@ def fetched(spark: SparkSession, uri: str) -> Iterator[Path]:
         yield copy
 
 
-def publish(spark: SparkSession, folder: Path, uri: str) -> None:
-    """Copy a local folder to where `uri` says, in the place of what is there."""
+def publish(spark: SparkSession, folder: Path, uri: str, *, replaceable: Collection[str]) -> None:
+    """Copy a local folder to where `uri` says: it is copied beside its place, and renamed when it is whole.
+
+    Args:
+        replaceable: names that a folder which is there already may hold, to be replaced.
+
+    Raises:
+        SetupError: a file is there, or a folder with something else in it; nothing was changed.
+        OSError: the file system refused.
+    """
     local = local_path(uri)
-    if local is not None:
-        shutil.copytree(folder, local, dirs_exist_ok=True)
-        return
-    system, path = _hadoop(spark, uri)
-    system.delete(path, True)
-    system.copyFromLocalFile(False, True, _hadoop_path(spark, folder.as_uri()), path)
+    place: _Place = _LocalPlace(local) if local is not None else _HadoopPlace(spark, uri)
+    names = place.list_names()
+    if names is None:
+        raise SetupError(f"{uri} is a file; give a folder.")
+    foreign = sorted(set(names) - set(replaceable))
+    if foreign:
+        raise SetupError(
+            f"{uri} holds {foreign[0]!r}, so it is not replaced: only a folder of {', '.join(replaceable)} is; "
+            "give another folder."
+        )
+    place.put(folder)
+
+
+def absolute_uri(spark: SparkSession, path: str) -> str:
+    """A path as Spark itself understands it: one without a scheme lies on Spark's default file system."""
+    if is_connect(spark):
+        return path
+    system, found = _hadoop(spark, path)
+    return str(found.makeQualified(system.getUri(), system.getWorkingDirectory()).toString())
+
+
+class _Place(Protocol):
+    """Where a folder shall be."""
+
+    def list_names(self) -> list[str] | None:
+        """What is in the folder; empty if there is none, None if it is a file."""
+
+    def put(self, folder: Path) -> None:
+        """Copy a folder here, in the place of what is there."""
+
+
+class _LocalPlace:
+    """A folder of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.resolve()
+
+    def list_names(self) -> list[str] | None:
+        if not self._path.exists():
+            return []
+        return [item.name for item in self._path.iterdir()] if self._path.is_dir() else None
+
+    def put(self, folder: Path) -> None:
+        staging = self._path.with_name(f".{self._path.name}.partial")
+        shutil.rmtree(staging, ignore_errors=True)
+        shutil.copytree(folder, staging)
+        if self._path.exists():
+            shutil.rmtree(self._path)
+        staging.rename(self._path)
+
+
+class _HadoopPlace:
+    """A folder that Spark reaches through Hadoop."""
+
+    def __init__(self, spark: SparkSession, uri: str) -> None:
+        self._spark = spark
+        self._system, self._path = _hadoop(spark, uri)
+
+    def list_names(self) -> list[str] | None:
+        if not self._system.exists(self._path):
+            return []
+        if not self._system.getFileStatus(self._path).isDirectory():
+            return None
+        return [str(item.getPath().getName()) for item in self._system.listStatus(self._path)]
+
+    def put(self, folder: Path) -> None:
+        staging = _hadoop_path(self._spark, f"{self._path.getParent()}/.{self._path.getName()}.partial")
+        try:
+            self._system.delete(staging, True)
+            self._system.copyFromLocalFile(False, True, _hadoop_path(self._spark, folder.as_uri()), staging)
+            self._system.delete(self._path, True)
+            renamed = self._system.rename(staging, self._path)
+        except Py4JJavaError as error:
+            raise OSError(f"{self._path} cannot be written: {error.java_exception.toString()}") from error
+        if not renamed:
+            raise OSError(f"{staging} could not be renamed to {self._path}; the whole folder is there.")
 
 
 def _hadoop(spark: SparkSession, uri: str) -> tuple[Any, Any]:

@@ -16,9 +16,9 @@ from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import ArrayType, FloatType, StructType
 
-from radspark.bundle import Bundle, load_bundle, save_bundle
+from radspark.bundle import FILES, Bundle, load_bundle, save_bundle
 from radspark.errors import BundleError
-from radspark.frames.filesystem import fetched, publish
+from radspark.frames.filesystem import absolute_uri, fetched, publish
 from radspark.labels import LabelSet
 from radspark.metrics import Evaluation, evaluate_scores
 from radspark.ml.agreement import check_preparation, warn_of_leak
@@ -107,10 +107,17 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
         return evaluate_scores(scores.labels_NC, scores.probabilities_NC, self.labels)
 
     def saveBundle(self, path: str) -> None:
-        """Write the bundle to any file system that Spark reaches."""
+        """Write the bundle to any file system that Spark reaches; an earlier bundle there is replaced.
+
+        Args:
+            path: a path without a scheme lies on this machine.
+
+        Raises:
+            SetupError: something else than a bundle is there.
+        """
         with tempfile.TemporaryDirectory(prefix="radspark-") as folder:
             save_bundle(self.bundle, Path(folder) / "bundle")
-            publish(SparkSession.active(), Path(folder) / "bundle", path)
+            publish(SparkSession.active(), Path(folder) / "bundle", path, replaceable=FILES)
 
     @classmethod
     def loadBundle(cls, path: str, *, moduleFactory: Callable[[], nn.Module] | None = None) -> XRayModel:
@@ -150,13 +157,13 @@ class _ModelWriter(MLWriter):
 
     def saveImpl(self, path: str) -> None:
         DefaultParamsWriter.saveMetadata(self._model, path, self.sparkSession)
-        self._model.saveBundle(f"{path}/bundle")
+        self._model.saveBundle(f"{absolute_uri(self.sparkSession, path)}/bundle")
 
 
 class _ModelReader(MLReader[XRayModel]):
     def load(self, path: str) -> XRayModel:
         metadata = DefaultParamsReader.loadMetadata(path, self.sparkSession)
-        model = XRayModel.loadBundle(f"{path}/bundle")
+        model = XRayModel.loadBundle(f"{absolute_uri(self.sparkSession, path)}/bundle")
         model._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(model, metadata)
         return model
