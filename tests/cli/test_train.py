@@ -128,3 +128,29 @@ def test_leftovers_of_a_run_without_a_checkpoint_are_cleared(
         (run / leftover).write_text("old")
     radspark(*train_words(tmp_path / "no-data", run))
     assert not list(run.rglob("best-*")) and not list(run.rglob("events"))
+
+
+def test_keep_last_has_a_report_also_when_it_is_resumed_at_its_end(
+    nih_data: Path, tmp_path: Path, radspark: Radspark
+) -> None:
+    words = train_words(nih_data, tmp_path / "run", "--keep", "last")
+    first = radspark(*words)
+    report = tmp_path / "run" / "report.html"
+    assert first.code == 0, first.err
+    assert f"report   {report}" in first.out.splitlines()
+    written = report.read_bytes()
+    report.unlink()
+    assert radspark(*words, "--resume").code == 0
+    assert report.read_bytes() == written
+
+
+def test_no_report_is_promised_where_nothing_was_left_for_validation(
+    nih_data: Path, tmp_path: Path, radspark: Radspark
+) -> None:
+    words = train_words(nih_data, tmp_path / "run")
+    words[words.index("--validation-share") + 1] = 0
+    outcome = radspark(*words)
+    assert outcome.code == 0, outcome.err
+    assert "no image is left for validation: the last weights are kept, and no report is written" in outcome.err
+    assert not (tmp_path / "run" / "report.html").exists()
+    assert "report " not in outcome.out

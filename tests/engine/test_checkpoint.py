@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from radspark.engine.checkpoint import CheckpointFolder, KeptWeights, resume_from
+from radspark.engine.checkpoint import CheckpointFolder, KeptWeights, ValidationScores, resume_from
 from radspark.engine.history import EpochRecord, OpenEpoch, RoundRecord, RunRecord
 from radspark.errors import TrainingError
 from radspark.nn.schedules import ScheduleState
@@ -49,6 +49,17 @@ def test_a_checkpoint_comes_back_whole(tmp_path: Path) -> None:
     assert loaded.recipe == RECIPE
     np.testing.assert_array_equal(loaded.best.network["w"], weights.network["w"])
     np.testing.assert_array_equal(loaded.best.labels_NC, weights.labels_NC)
+
+
+def test_scores_of_an_epochs_end_come_back(tmp_path: Path) -> None:
+    both_NC = np.arange(12, dtype=np.float32).reshape(3, 4)
+    scores = ValidationScores(both_NC[:, :2], both_NC[:, 2:])
+    CheckpointFolder(tmp_path).save(state(5), record(), RECIPE, scores=scores)
+    loaded = CheckpointFolder(tmp_path).load_newest().scores
+    np.testing.assert_array_equal(loaded.labels_NC, scores.labels_NC)
+    np.testing.assert_array_equal(loaded.probabilities_NC, scores.probabilities_NC)
+    CheckpointFolder(tmp_path).save(state(6), record(), RECIPE)
+    assert CheckpointFolder(tmp_path).load_newest().scores is None
 
 
 def test_the_newest_two_stay(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 
 from radspark.engine.observer import Observer
 from radspark.errors import DataError, SetupError, UserCodeError
+from radspark.metrics import evaluate_scores
 from radspark.ml import XRayClassifier, XRayEvaluator, XRayModel
 from radspark.nn.losses import masked_bce
 from radspark.settings import AugmentationSettings, Constant, ModelSettings, OptimizerSettings, Recipe, TrainingSettings
@@ -160,6 +161,13 @@ def test_keep_best_keeps_the_weights_of_the_best_epoch(samples: DataFrame) -> No
     losses = [epoch.validation["loss"] for epoch in kept.summary.record.epochs]
     assert kept.summary.kept.epoch == 1 + int(np.argmin(losses))
     assert kept.evaluate(samples.where("split = 'validation'")).loss == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_keep_last_keeps_the_validation_scores_of_the_last_epoch(model: XRayModel) -> None:
+    kept, last = model.summary.kept, model.summary.record.epochs[-1]
+    assert kept.epoch == last.epoch
+    evaluation = evaluate_scores(kept.labels_NC, kept.probabilities_NC, model.labels)
+    assert evaluation.mean_auroc == last.validation["mean_auroc"]
 
 
 def test_early_stopping_ends_a_run_that_no_longer_improves(samples: DataFrame) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOPPED = 130
+REPORT_FILE = "report.html"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,9 +178,11 @@ def _how_to_resume(out: Path, data: TrainingData, *, master: str | None, conf: d
 def _what_next(out: Path, data: TrainingData, *, master: str | None, conf: dict[str, str] | None) -> str:
     words = ["radspark", "evaluate", "--bundle", str(out / "bundle"), "--dataset", data.dataset]
     words += ["--data-dir", data.data_dir, "--out", str(out / "test"), *spark_words(master, conf)]
+    report = out / REPORT_FILE
     return (
-        f"\nbundle   {out / 'bundle'}\nreport   {out / 'report.html'}\nhistory  {out / 'history.json'}\n"
-        f"\nnext, open the test set:\n  {shlex.join(words)}"
+        f"\nbundle   {out / 'bundle'}\n"
+        + (f"report   {report}\n" if report.exists() else "")
+        + f"history  {out / 'history.json'}\n\nnext, open the test set:\n  {shlex.join(words)}"
     )
 
 
@@ -201,9 +204,10 @@ def _write_results(
     write_unreadable(summary.unreadable, out / "unreadable.csv")
     kept = summary.kept
     if not len(kept.labels_NC):
+        (out / REPORT_FILE).unlink(missing_ok=True)
         return
     write_training_report(
-        out / "report.html",
+        out / REPORT_FILE,
         TrainingReport(
             title="Training report",
             data=data_summary(

@@ -38,6 +38,7 @@ MAY_CHANGE = {
     )
 }
 """Choices that a resumed run may make anew: how long it goes on and what it runs on. All others make another model."""
+SCORES_FILE = "validation.safetensors"
 KEPT = 2
 """Checkpoints that stay: the newest, and the one before it in case the newest is damaged."""
 
@@ -52,6 +53,14 @@ class KeptWeights:
     epoch: int
 
 
+@dataclass(frozen=True, eq=False)
+class ValidationScores:
+    """What the weights of an epoch's end made of the validation samples (N samples, C findings)."""
+
+    labels_NC: NDArray[np.float32]
+    probabilities_NC: NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A run as it stood after some step."""
@@ -60,6 +69,8 @@ class Checkpoint:
     record: RunRecord
     recipe: Recipe
     best: KeptWeights | None
+    scores: ValidationScores | None
+    """Of this state, if an epoch ended with it."""
 
 
 class CheckpointFolder:
@@ -84,7 +95,9 @@ class CheckpointFolder:
                 f"{self._folder} holds the checkpoints of an earlier run; resume that run, or use another folder."
             )
 
-    def save(self, state: PackedState, record: RunRecord, recipe: Recipe) -> None:
+    def save(
+        self, state: PackedState, record: RunRecord, recipe: Recipe, *, scores: ValidationScores | None = None
+    ) -> None:
         """Write a checkpoint beside the older ones, put it in place in one move, and drop those no longer kept."""
         values = {
             "record": record.to_dict(),
@@ -96,6 +109,9 @@ class CheckpointFolder:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         _write_synced(staging / "state.safetensors", state.data)
+        if scores is not None:
+            tensors = {"labels": scores.labels_NC, "probabilities": scores.probabilities_NC}
+            _write_synced(staging / SCORES_FILE, _to_safetensors(tensors))
         _write_synced(staging / "run.json", json.dumps(values).encode())
         shutil.rmtree(target, ignore_errors=True)
         staging.rename(target)
@@ -110,8 +126,7 @@ class CheckpointFolder:
         tensors |= {"validation.labels": weights.labels_NC, "validation.probabilities": weights.probabilities_NC}
         target = self._best(weights.epoch)
         staging = target.with_suffix(".partial")
-        # safetensors writes an array's memory as it lies, also where it is a part of another.
-        _write_synced(staging, safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in tensors.items()}))
+        _write_synced(staging, _to_safetensors(tensors))
         staging.rename(target)
 
     def load_best(self, epoch: int) -> KeptWeights:
@@ -137,7 +152,11 @@ class CheckpointFolder:
             raise ValueError("its state has another checksum")
         record = RunRecord.from_dict(values["record"])
         best = None if record.best_epoch is None else self.load_best(record.best_epoch)
-        return Checkpoint(PackedState.read(data), record, from_dict(Recipe, values["recipe"]), best)
+        scores = None
+        if (folder / SCORES_FILE).exists():
+            tensors = safetensors.numpy.load((folder / SCORES_FILE).read_bytes())
+            scores = ValidationScores(tensors["labels"], tensors["probabilities"])
+        return Checkpoint(PackedState.read(data), record, from_dict(Recipe, values["recipe"]), best, scores)
 
     def _complete(self) -> list[Path]:
         return sorted(self._folder.glob("step-*"))
@@ -192,6 +211,11 @@ def check_choices(recipe: Recipe, checkpoint: Checkpoint) -> None:
 
 def _by_section(now: dict[str, Any], before: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     return ((section, now[section], before[section]) for section in now if section != "schedule")
+
+
+def _to_safetensors(arrays: dict[str, NDArray[Any]]) -> bytes:
+    # safetensors writes an array's memory as it lies, also where it is a part of another.
+    return bytes(safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
 def _write_synced(path: Path, data: bytes | bytearray) -> None:

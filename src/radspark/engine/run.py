@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from torch import nn
 
 from radspark.engine.channel import DriverEnd
-from radspark.engine.checkpoint import Checkpoint, CheckpointFolder, KeptWeights
+from radspark.engine.checkpoint import Checkpoint, CheckpointFolder, KeptWeights, ValidationScores
 from radspark.engine.history import EpochRecord, OpenEpoch, RoundRecord, RunRecord
 from radspark.engine.observer import Observer, RunPlan
 from radspark.engine.slots import driver_host
@@ -86,6 +86,7 @@ class Run:
         self._check_validation()
         self._is_fed = False
         self._best: KeptWeights | None = None
+        self._scores: ValidationScores | None = None
 
     def _check_validation(self) -> None:
         """Refuse a schedule, and warn of settings, that need validation samples where there are none."""
@@ -125,6 +126,7 @@ class Run:
     def train_from(self, checkpoint: Checkpoint) -> TrainingResult:
         """Go on from a checkpoint to the end; raises as `train`."""
         self._best = checkpoint.best
+        self._scores = checkpoint.scores
         return self._loop(checkpoint.state, checkpoint.record)
 
     def _loop(self, state: PackedState, record: RunRecord) -> TrainingResult:
@@ -137,10 +139,11 @@ class Run:
             skipped_in_a_row = _count_skipped(reply.steps, skipped_in_a_row)
             for observer in self._observers:
                 observer.round_ended(round_record, reply.steps)
+            self._scores = None
             if state.step % plan.steps_per_epoch == 0:
                 record = self._end_epoch(state, record, reply)
             if self._checkpoints is not None:
-                self._checkpoints.save(state, record, self._recipe)
+                self._checkpoints.save(state, record, self._recipe, scores=self._scores)
         return TrainingResult(self._kept(state, record), record)
 
     def _shard_plan(self, num_shards: int) -> ShardPlan:
@@ -286,7 +289,8 @@ class Run:
     def _end_epoch(self, state: PackedState, record: RunRecord, reply: RoundReply) -> RunRecord:
         """Validate, advance the schedule, and keep the weights if they are the best so far."""
         epoch = len(record.epochs) + 1
-        validation = self._validate(reply)
+        self._scores = _validation_scores(reply)
+        validation = self._validate(self._scores)
         closed = record.open_epoch
         epoch_record = EpochRecord(
             epoch=epoch,
@@ -303,7 +307,7 @@ class Run:
         value = metrics[watched]
         is_best = is_better(watched, value, record.best_value)
         if is_best:
-            self._best = _weights(state, reply, len(self._labels), epoch)
+            self._best = _weights(state, self._scores, len(self._labels), epoch)
             if self._checkpoints is not None:
                 self._checkpoints.save_best(self._best)
         for observer in self._observers:
@@ -317,24 +321,30 @@ class Run:
             best_value=value if is_best else record.best_value,
         )
 
-    def _validate(self, reply: RoundReply) -> dict[str, Any] | None:
-        if reply.labels_NC is None or reply.probabilities_NC is None or not len(reply.labels_NC):
+    def _validate(self, scores: ValidationScores | None) -> dict[str, Any] | None:
+        if scores is None:
             return None
-        evaluation = evaluate_scores(reply.labels_NC, reply.probabilities_NC, self._labels)
+        evaluation = evaluate_scores(scores.labels_NC, scores.probabilities_NC, self._labels)
         return {**evaluation.to_dict(), "loss": evaluation.loss}
 
     def _kept(self, state: PackedState, record: RunRecord) -> KeptWeights:
         if self._recipe.training.keep == "best" and self._best is not None:
             return self._best
-        return _weights(state, None, len(self._labels), len(record.epochs))
+        return _weights(state, self._scores, len(self._labels), len(record.epochs))
 
 
-def _weights(state: PackedState, reply: RoundReply | None, num_findings: int, epoch: int) -> KeptWeights:
+def _validation_scores(reply: RoundReply) -> ValidationScores | None:
+    if reply.labels_NC is None or reply.probabilities_NC is None or not len(reply.labels_NC):
+        return None
+    return ValidationScores(reply.labels_NC, reply.probabilities_NC)
+
+
+def _weights(state: PackedState, scores: ValidationScores | None, num_findings: int, epoch: int) -> KeptWeights:
     empty = np.empty((0, num_findings), np.float32)
     return KeptWeights(
         network=state.network(),
-        labels_NC=empty if reply is None or reply.labels_NC is None else reply.labels_NC,
-        probabilities_NC=empty if reply is None or reply.probabilities_NC is None else reply.probabilities_NC,
+        labels_NC=empty if scores is None else scores.labels_NC,
+        probabilities_NC=empty if scores is None else scores.probabilities_NC,
         epoch=epoch,
     )
 
