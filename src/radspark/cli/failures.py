@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import re
 
 from radspark.errors import UserCodeError
 
+PATH = re.compile(r"(?:\b[A-Za-z][A-Za-z0-9+.-]*:)?/.*")
+"""A path and what follows: where a name with spaces ends cannot be told."""
 REMEDIES = {
     errno.ENOSPC: "free some space, or choose another folder.",
     errno.EDQUOT: "free some space, or choose another folder.",
@@ -35,7 +38,8 @@ def describe_os_error(error: OSError) -> str:
 
 
 def describe_spark_failure(error: Exception) -> str:
-    """The first line of what Spark says that is a reason."""
+    """The first line of what Spark says that is a reason, up to a path in it: what is on a screen ends in log files."""
     lines = [line.strip().removeprefix(": ") for line in str(error).splitlines()]
     reasons = [line for line in lines if line and not line.startswith("An error occurred while calling")]
-    return f"Spark failed: {reasons[0] if reasons else type(error).__name__} (--debug shows where)"
+    reason = PATH.sub("[a path]", reasons[0]) if reasons else type(error).__name__
+    return f"Spark failed: {reason} (--debug shows where)"
