@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+from pyspark.ml.tuning import CrossValidator, CrossValidatorModel, ParamGridBuilder
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -24,6 +24,7 @@ from radspark.errors import DataError, SetupError, UserCodeError
 from radspark.metrics import evaluate_scores
 from radspark.ml import XRayClassifier, XRayEvaluator, XRayModel
 from radspark.nn.losses import masked_bce
+from radspark.samples.folds import with_patient_folds
 from radspark.settings import AugmentationSettings, Constant, ModelSettings, OptimizerSettings, Recipe, TrainingSettings
 from radspark.training.shards import ShardPlan, shard_sizes
 
@@ -260,12 +261,16 @@ def test_params_given_to_fit_win(samples: DataFrame) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pyspark leaves its thread pool open
-def test_cross_validator_chooses_the_better_setting(samples: DataFrame) -> None:
-    estimator = classifier(epochs=3)
+def test_cross_validator_by_patient_chooses_the_better_setting_and_is_saved(samples: DataFrame, tmp_path: Path) -> None:
+    estimator = XRayClassifier(recipe=RECIPE, findings=["upper", "lower"], backbone="resnet10t", epochs=2)
     grid = ParamGridBuilder().addGrid(estimator.learningRate, [1e-9, 1e-2]).build()
     tuned = CrossValidator(
-        estimator=estimator, estimatorParamMaps=grid, evaluator=XRayEvaluator(), numFolds=2, seed=1
-    ).fit(samples.drop("split"))
+        estimator=estimator, estimatorParamMaps=grid, evaluator=XRayEvaluator(), numFolds=2, foldCol="fold"
+    ).fit(with_patient_folds(samples.drop("split"), 2))
     assert tuned.avgMetrics[1] > tuned.avgMetrics[0]
-    assert isinstance(tuned.bestModel, XRayModel)
+    tuned.write().save(str(tmp_path / "tuned"))
+    loaded = CrossValidatorModel.load(str(tmp_path / "tuned"))
+    assert loaded.avgMetrics == tuned.avgMetrics
+    assert_same_bits(loaded.bestModel, tuned.bestModel)
+    assert loaded.getEstimator().getRecipe() == estimator.getRecipe()
     gc.collect()

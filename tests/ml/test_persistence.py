@@ -6,19 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import networks
 import numpy as np
 import pytest
 from pyspark.errors import AnalysisException
 
 from radspark.bundle import Bundle
-from radspark.errors import SetupError
+from radspark.errors import BundleError, SetupError
 from radspark.labels import LabelSet
-from radspark.ml import XRayModel
+from radspark.ml import XRayClassifier, XRayEvaluator, XRayModel
 from radspark.nn.network import build_network
-from radspark.settings import ModelSettings, PreparationSettings
+from radspark.settings import PRESETS, ModelSettings, PreparationSettings
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 pytestmark = pytest.mark.spark
 
@@ -60,3 +61,37 @@ def test_a_bundle_is_replaced_and_a_folder_of_someone_elses_is_not(model: XRayMo
     (tmp_path / "home" / "thesis").mkdir(parents=True)
     with pytest.raises(SetupError, match="holds 'thesis', so it is not replaced"):
         model.saveBundle(str(tmp_path / "home"))
+
+
+def test_a_users_own_network_is_asked_for_when_a_loaded_model_is_used(
+    model: XRayModel, samples: DataFrame, tmp_path: Path
+) -> None:
+    bundle = replace(model.bundle, user_module="networks.Small")
+    XRayModel(bundle, moduleFactory=networks.Small).write().save(str(tmp_path / "model"))
+    loaded = XRayModel.load(str(tmp_path / "model"))
+    with pytest.raises(BundleError, match=r"its user's own \(networks.Small\); give the function that makes it as mod"):
+        loaded.transform(samples)
+    loaded.moduleFactory = networks.Small
+    assert loaded.transform(samples).columns[-1] == "probability"
+
+
+def test_an_estimator_is_saved_with_all_its_choices(spark: SparkSession, tmp_path: Path) -> None:
+    estimator = XRayClassifier(
+        recipe=PRESETS["deck-sgd"], findings=["upper", "lower"], epochs=3, learningRate=0.5, imageCol="x"
+    )
+    estimator.write().save(str(tmp_path / "estimator"))
+    loaded = XRayClassifier.load(str(tmp_path / "estimator"))
+    assert loaded.uid == estimator.uid
+    assert loaded.getRecipe() == estimator.getRecipe()
+    assert loaded.getRecipe().training.epochs == 3
+    assert [loaded.getOrDefault(name) for name in ("findings", "imageCol")] == [["upper", "lower"], "x"]
+
+
+def test_an_estimator_with_a_users_own_network_is_not_saved(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="with a moduleFactory cannot be saved.*save the fitted model"):
+        XRayClassifier(moduleFactory=networks.Small).write()
+
+
+def test_an_evaluator_is_saved(spark: SparkSession, tmp_path: Path) -> None:
+    XRayEvaluator(metricName="loss").write().save(str(tmp_path / "evaluator"))
+    assert not XRayEvaluator.load(str(tmp_path / "evaluator")).isLargerBetter()

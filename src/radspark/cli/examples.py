@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyspark.sql import functions as F
 
+from radspark.frames.image_schema import arrow_to_images
 from radspark.frames.reader import read_images
 from radspark.predict.predictor import Predictor
 from radspark.report import ExampleRadiograph
@@ -26,7 +27,6 @@ def pick_examples(matched: DataFrame, bundle: Bundle, *, split: str) -> list[Exa
     Args:
         matched: label table with `path`, not decoded.
     """
-    size = bundle.preparation.size
     has_finding = F.array_contains("labels", F.lit(1.0))
     drawn = (
         matched.where(F.col("split") == split)
@@ -38,15 +38,16 @@ def pick_examples(matched: DataFrame, bundle: Bundle, *, split: str) -> list[Exa
     labels = {row["path"]: row["labels"] for row in drawn}
     if not labels:
         return []
-    rows = read_images(matched.sparkSession, list(labels), settings=bundle.preparation).where("error is null").collect()
-    images_NSS = [np.frombuffer(row["image"]["data"], np.uint8).reshape(size, size) for row in rows]
-    if not images_NSS:
+    images = read_images(matched.sparkSession, list(labels), settings=bundle.preparation).where("error is null")
+    table = images.select("path", "image").toArrow()
+    if not table.num_rows:
         return []
-    probabilities_NC = Predictor(bundle).predict(np.stack(images_NSS))
+    images_NSS = arrow_to_images(table["image"])
+    probabilities_NC = Predictor(bundle).predict(images_NSS)
     return [
-        _example(pixels, labels[row["path"]], probabilities, bundle)
-        for row, pixels, probabilities in zip(rows, images_NSS, probabilities_NC, strict=True)
-        if row["path"] in labels
+        _example(pixels, labels[path], probabilities, bundle)
+        for path, pixels, probabilities in zip(table["path"].to_pylist(), images_NSS, probabilities_NC, strict=True)
+        if path in labels
     ]
 
 

@@ -59,13 +59,13 @@ class SplitPolicy:
 
 def split_officially(frame: DataFrame, shares: SplitShares, seed: int) -> DataFrame:
     """Cut validation patients out of the official train part; the official test part is not touched."""
-    validates = (F.col("split") == "train") & (_draw("patient_id", seed) < shares.validation)
+    validates = (F.col("split") == "train") & (draw_uniform("patient_id", seed) < shares.validation)
     return frame.withColumn("split", F.when(validates, "validation").otherwise(F.col("split")))
 
 
 def split_by_patient(frame: DataFrame, shares: SplitShares, seed: int) -> DataFrame:
     """Draw whole patients for each split, whatever the official parts."""
-    return frame.withColumn("split", _three_parts(_draw("patient_id", seed), shares))
+    return frame.withColumn("split", _three_parts(draw_uniform("patient_id", seed), shares))
 
 
 def split_by_image_leaking_patients(frame: DataFrame, shares: SplitShares, seed: int) -> DataFrame:
@@ -73,7 +73,7 @@ def split_by_image_leaking_patients(frame: DataFrame, shares: SplitShares, seed:
 
     Only for comparison with published results that were made this way.
     """
-    return frame.withColumn("split", _three_parts(_draw("image_id", seed), shares))
+    return frame.withColumn("split", _three_parts(draw_uniform("image_id", seed), shares))
 
 
 SPLIT_POLICIES: Mapping[str, SplitPolicy] = {
@@ -134,7 +134,7 @@ def check_no_leak(frame: DataFrame) -> None:
         )
 
 
-def _draw(id_column: str, seed: int) -> Column:
+def draw_uniform(id_column: str, seed: int) -> Column:
     """A uniform number in [0, 1) that depends on the seed and an id only: SHA-256, the same in every version."""
     digest = F.sha2(F.concat_ws(":", F.lit(str(seed)), F.col(id_column)), 256)
     digits = F.conv(F.substring(digest, 1, _HASH_DIGITS), 16, 10)

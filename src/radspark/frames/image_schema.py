@@ -72,7 +72,7 @@ def arrow_to_images(images: pa.StructArray | pa.ChunkedArray) -> npt.NDArray[np.
     height, width = _only(images, "height"), _only(images, "width")
     if _only(images, "mode") != CV_8UC1:
         raise DataError("images must be 8-bit grey (mode 0), as read_images makes them.")
-    data = images.field("data")
+    data = images.field("data").cast(pa.binary())  # large_binary where Spark is told to use large types
     _, offsets, values = data.buffers()
     bounds = np.frombuffer(offsets, dtype=np.int32)[data.offset : data.offset + len(data) + 1]
     if not (np.diff(bounds) == height * width).all():

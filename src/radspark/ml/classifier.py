@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.ml import Estimator
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable, MLWriter
 from pyspark.sql import DataFrame, SparkSession
 from torch import nn
 
@@ -34,7 +35,9 @@ from radspark.settings import Recipe
 logger = logging.getLogger(__name__)
 
 
-class XRayClassifier(Estimator[XRayModel], TrainingParams):
+class XRayClassifier(
+    Estimator[XRayModel], TrainingParams, DefaultParamsWritable, DefaultParamsReadable["XRayClassifier"]
+):
     """Trains a classifier of radiographs by rounds of synchronous mini-batch steps on Spark.
 
     Every Param can be given by keyword; `recipe` (a preset's name, a Recipe or a dict) is the base that they change.
@@ -75,6 +78,19 @@ class XRayClassifier(Estimator[XRayModel], TrainingParams):
                 raise TypeError(f"XRayClassifier has no Param {name!r}; it has {known}.")
         self._set(**{name: value for name, value in params.items() if value is not None})
         return self
+
+    def write(self) -> MLWriter:
+        """Spark ML's writer of the Params; observers are not saved.
+
+        Raises:
+            ValueError: with a `moduleFactory`, which is a function.
+        """
+        if self.moduleFactory is not None:
+            raise ValueError(
+                "an XRayClassifier with a moduleFactory cannot be saved, as nothing is imported by a name found in a "
+                "file; save the fitted model, which asks for the factory when it is used."
+            )
+        return super().write()
 
     def _fit(self, dataset: DataFrame) -> XRayModel:
         recipe = self.getRecipe()

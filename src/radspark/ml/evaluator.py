@@ -6,6 +6,7 @@ from typing import Any
 
 from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.param import TypeConverters
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 
 from radspark.labels import LabelSet
@@ -14,7 +15,7 @@ from radspark.ml.params import SampleParams, param
 from radspark.ml.scores import gather_scores
 
 
-class XRayEvaluator(Evaluator, SampleParams):
+class XRayEvaluator(Evaluator, SampleParams, DefaultParamsWritable, DefaultParamsReadable["XRayEvaluator"]):
     """Exact metrics of scored radiographs, gathered on the driver."""
 
     metricName = param("metricName", f"one of {', '.join(METRICS)}", TypeConverters.toString)

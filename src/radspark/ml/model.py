@@ -75,6 +75,11 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
             raise ValueError(
                 f"imageCol must be a column of the DataFrame ({', '.join(dataset.columns)}), got {image_col!r}."
             )
+        if probability_col in dataset.columns:
+            raise ValueError(
+                f"probabilityCol must be a new column, but the DataFrame has {probability_col!r} already; drop it, or "
+                "set another name."
+            )
         check_preparation(self.bundle, dataset, image_col)
         check_module_factory(self.bundle, self.moduleFactory)
         schema = StructType([*dataset.schema.fields]).add(probability_col, ArrayType(FloatType()))

@@ -67,7 +67,11 @@ class TrainingParams(SampleParams):
         TypeConverters.toString,
     )
     findings = param("findings", "names of the findings, in the order of the labels", TypeConverters.toListString)
-    recipe = param("recipe", "preset name, Recipe, or nested dict as in recipe.toml: the base of all other choices")
+    recipe = param(
+        "recipe",
+        "preset name, Recipe, or nested dict as in recipe.toml: the base of all other choices",
+        lambda value: to_dict(value) if isinstance(value, Recipe) else value,
+    )
     checkpointDir = param("checkpointDir", "folder for a checkpoint after each round", TypeConverters.toString)
     resume = param("resume", "go on from the newest checkpoint in checkpointDir", TypeConverters.toBoolean)
 
@@ -117,9 +121,7 @@ class TrainingParams(SampleParams):
 
 
 def resolve_recipe(value: object) -> Recipe:
-    """A Recipe from a preset's name, a nested dict, or itself."""
-    if isinstance(value, Recipe):
-        return value
+    """A Recipe from a preset's name or a nested dict."""
     if isinstance(value, dict):
         return from_dict(Recipe, value)
     if isinstance(value, str) and value in PRESETS:

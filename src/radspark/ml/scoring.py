@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from radspark.bundle import Bundle
+from radspark.frames.image_schema import arrow_to_images
 
 _PREDICTORS: dict[str, Any] = {}
 """The predictor of the newest bundle in this process: building one takes a second, and a process runs many tasks."""
@@ -24,7 +25,12 @@ def score_batches(
     probability_col: str,
     cores: int,
 ) -> Iterator[pa.RecordBatch]:
-    """Append the probabilities (array<float>, null where the image is null) to each batch, for `mapInArrow`."""
+    """Append the probabilities (array<float>, null where the image is null) to each batch, for `mapInArrow`.
+
+    Raises:
+        DataError: images that are not 8-bit grey, or not of one size.
+        ValueError: images of another size than the bundle's.
+    """
     import torch
 
     from radspark.predict.predictor import Predictor
@@ -39,13 +45,8 @@ def score_batches(
         readable = np.flatnonzero(images.is_valid().to_numpy(zero_copy_only=False))
         values: list[Any] = [None] * len(images)
         if len(readable):
-            pixels_NSS = _pixels(images.take(pa.array(readable)), bundle.preparation.size)
+            pixels_NSS = arrow_to_images(images.take(pa.array(readable)))
             for row, probabilities in zip(readable, predictor.predict(pixels_NSS), strict=True):
                 values[row] = probabilities
         column = pa.array(values, pa.list_(pa.float32()))
         yield pa.RecordBatch.from_arrays([*batch.columns, column], names=[*batch.schema.names, probability_col])
-
-
-def _pixels(images: pa.StructArray, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    data = images.field("data")
-    return np.stack([np.frombuffer(item.as_buffer(), np.uint8).reshape(size, size) for item in data])

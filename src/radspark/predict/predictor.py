@@ -54,7 +54,9 @@ class Predictor:
         """Probabilities (N, C) of prepared radiographs, uint8 (N, S, S)."""
         size = self._bundle.preparation.size
         if images_NSS.ndim != 3 or images_NSS.shape[1:] != (size, size):
-            raise ValueError(f"images must be (N, {size}, {size}), got {images_NSS.shape}.")
+            raise ValueError(
+                f"images must be (N, {size}, {size}), got {images_NSS.shape}; prepare them as the bundle says."
+            )
         parts = [self._score(images_NSS[start : start + MAX_BATCH]) for start in range(0, len(images_NSS), MAX_BATCH)]
         return np.concatenate(parts) if parts else np.empty((0, len(self.labels)), np.float32)
 
@@ -78,8 +80,8 @@ def check_module_factory(bundle: Bundle, module_factory: Callable[[], nn.Module]
     """Raise BundleError if a bundle holds a network of its user's own and nothing to make it with."""
     if bundle.user_module is not None and module_factory is None:
         raise BundleError(
-            f"this bundle holds a network of its user's own ({bundle.user_module}); pass module_factory, a function "
-            "that makes it. Nothing is imported by a name found in a file."
+            f"this bundle holds a network of its user's own ({bundle.user_module}); give the function that makes it "
+            "as module_factory, or as moduleFactory of an XRayModel. Nothing is imported by a name found in a file."
         )
 
 
