@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 MAX_AGE_YEARS = 120
 """Above this an age is a slip of the pen: the first NIH table has patients of 411 years."""
 
-_PER_YEAR = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 365.25 / 7, "D": 365.25}
+UNITS_PER_YEAR = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 365.25 / 7, "D": 365.25}
+"""Of the letters that end an age of DICOM (PS3.5 6.2, AS)."""
 
 
 def stem(path: Column) -> Column:
@@ -28,7 +29,7 @@ def years(age: Column) -> Column:
     text = F.upper(F.trim(age))
     number = F.regexp_extract(text, r"^(\d+(?:\.\d+)?)[YMWD]?$", 1).try_cast("double")
     unit = F.regexp_extract(text, r"([YMWD]?)$", 1)
-    per_year = F.create_map(*(F.lit(item) for pair in _PER_YEAR.items() for item in pair))
+    per_year = F.create_map(*(F.lit(item) for pair in UNITS_PER_YEAR.items() for item in pair))
     value = number / per_year[unit]
     return F.when(value <= MAX_AGE_YEARS, value)
 

@@ -45,6 +45,14 @@ class Bootstrap:
         if not 0.5 <= self.level < 1:
             raise ValueError(f"level must be at least 0.5 and below 1, got {self.level}.")
 
+    def describe(self, *, over_patients: bool) -> str:
+        """In words, for files and reports."""
+        kind = {"bca": "BCa", "percentile": "percentile"}[self.kind]
+        return (
+            f"{kind} bootstrap over {'patients' if over_patients else 'images'}, {self.resamples} resamples, "
+            f"seed {self.seed}, {self.level:.3g} level"
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Resampled:

@@ -77,12 +77,7 @@ class Evaluation:
         """How the intervals were made, in words; None if there are none."""
         if self.bootstrap is None:
             return None
-        names = {"bca": "BCa", "percentile": "percentile"}
-        over = "images" if self.num_patients is None else "patients"
-        return (
-            f"{names[self.bootstrap.kind]} bootstrap over {over}, {self.bootstrap.resamples} resamples, "
-            f"seed {self.bootstrap.seed}, {self.bootstrap.level:.3g} level"
-        )
+        return self.bootstrap.describe(over_patients=self.num_patients is not None)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `metrics.json`: plain values, None where undefined, and never NaN."""

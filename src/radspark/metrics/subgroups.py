@@ -1,0 +1,171 @@
+"""Evaluation of parts of the samples, such as women or AP views, and the gaps between each part and all others.
+
+A gap is tested on resamples of all patients, since one patient can have images in both. With many gaps some look large
+by chance: p-values are adjusted over all of them by Holm's method (1979). Findings seen in few patients are compared
+with nobody.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from radspark.metrics.bootstrap import Bootstrap, Resampled, resample
+from radspark.metrics.evaluate import evaluate_scored
+from radspark.metrics.evaluation import Evaluation
+from radspark.metrics.intervals import Interval, bootstrap_interval
+from radspark.metrics.multiplicity import holm
+from radspark.metrics.scored import Scored
+
+MIN_PATIENTS = 10
+"""With a positive, and with a negative: below this a finding's figures in a part are marked as resting on few."""
+MAX_PARTS = 12
+"""A column with more values divides the samples into none."""
+MEAN = "mean"
+"""Stands for the mean over findings where a finding's name is expected."""
+_AGE_BANDS = (18, 40, 60, 80)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """AUROC in a part less AUROC in all other samples."""
+
+    difference: float
+    interval: Interval
+    p_value: float
+    """Of no gap, two-sided, by the normal distribution with the resamples' standard error."""
+    adjusted_p_value: float = 1.0
+    """Over all gaps that were tested together."""
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """One part of the samples."""
+
+    column: str
+    value: str
+    evaluation: Evaluation
+    few: frozenset[str]
+    """Findings that fewer than `MIN_PATIENTS` patients of the part have, or lack."""
+    gaps: Mapping[str, Gap] = field(default_factory=dict)
+    """By finding, and `mean`: over the findings that are compared. Without those of few patients, here or elsewhere."""
+
+
+def evaluate_subgroups(scored: Scored, columns: Mapping[str, Sequence[Any]], *, bootstrap: Bootstrap) -> list[Subgroup]:
+    """Evaluate every part that the columns make.
+
+    Args:
+        columns: by name, one value per sample, None where unknown; `age` in years makes bands.
+
+    Raises:
+        ValueError: a column's length differs, or it has more than `MAX_PARTS` values.
+    """
+    found = []
+    for name, values in columns.items():
+        for value, inside in divide(name, values):
+            part, rest = scored.where(inside), scored.where(~inside)
+            evaluation = evaluate_scored(part, bootstrap=bootstrap)
+            few = frozenset(_few(part))
+            compared = [finding for finding in scored.label_set if finding not in few | set(_few(rest))]
+            gaps = _compare(part, rest, compared, bootstrap) if compared else {}
+            found.append(Subgroup(name, value, evaluation, few, gaps))
+    return _adjust(found)
+
+
+def divide(column: str, values: Sequence[Any]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """The parts that a column makes, in order, as masks; samples without a value are in none.
+
+    A column with one value makes no part: there is nobody to compare with.
+    """
+    names = [_band(value) for value in values] if column == "age" else [None if v is None else str(v) for v in values]
+    counts = Counter(name for name in names if name is not None)
+    if len(counts) > MAX_PARTS:
+        raise ValueError(f"column {column!r} has {len(counts)} values; a column of subgroups has up to {MAX_PARTS}.")
+    if len(counts) > 1:
+        array = np.array(names, dtype=object)
+        for name in sorted(counts, key=lambda name: int(name.split()[0]) if column == "age" else name):
+            yield name, array == name
+
+
+def _band(age: float | None) -> str | None:
+    if age is None or np.isnan(age):
+        return None
+    low = max((edge for edge in _AGE_BANDS if age >= edge), default=0)
+    high = min((edge for edge in _AGE_BANDS if age < edge), default=None)
+    return f"{low} or older" if high is None else f"{low} to {high - 1}"
+
+
+def _few(scored: Scored) -> Iterator[str]:
+    for column, name in enumerate(scored.label_set):
+        labels = scored.labels_NC[:, column]
+        patients = (len(np.unique(scored.patients_N[labels == value])) for value in (0, 1))
+        if min(patients) < MIN_PATIENTS:
+            yield name
+
+
+def _compare(part: Scored, rest: Scored, compared: list[str], bootstrap: Bootstrap) -> dict[str, Gap]:
+    difference = resample(part, bootstrap).minus(resample(rest, bootstrap))
+    columns = [part.label_set.index(name) for name in compared]
+    gaps = {name: _gap(difference, [column], bootstrap) for name, column in zip(compared, columns, strict=True)}
+    return {MEAN: _gap(difference, columns, bootstrap), **gaps}
+
+
+def _gap(difference: Resampled, columns: list[int], bootstrap: Bootstrap) -> Gap:
+    """Mean gap over some findings; a resample counts where all of them are defined."""
+    estimate = float(difference.estimates["auroc"][columns].mean())
+    values_B = difference.values["auroc"][:, columns].mean(axis=1)
+    interval = bootstrap_interval(
+        values_B,
+        estimate=estimate,
+        influence_G=difference.influences["auroc"][:, columns].mean(axis=1),
+        level=bootstrap.level,
+        kind=bootstrap.kind,
+    )
+    assert interval is not None, "a finding of many patients is defined in nearly every resample"
+    error = float(np.nanstd(values_B, ddof=1))
+    return Gap(estimate, interval, float(2 * ndtr(-abs(estimate) / error)) if error > 0 else 1.0)
+
+
+def _adjust(subgroups: list[Subgroup]) -> list[Subgroup]:
+    keys = [(index, name) for index, subgroup in enumerate(subgroups) for name in subgroup.gaps]
+    adjusted = dict(zip(keys, holm([subgroups[index].gaps[name].p_value for index, name in keys]), strict=True))
+    return [
+        replace(
+            subgroup,
+            gaps={name: replace(gap, adjusted_p_value=adjusted[index, name]) for name, gap in subgroup.gaps.items()},
+        )
+        for index, subgroup in enumerate(subgroups)
+    ]
+
+
+def subgroups_to_dict(subgroups: Sequence[Subgroup]) -> dict[str, Any]:
+    """The `subgroups` of `metrics.json`."""
+    return {
+        "min_patients": MIN_PATIENTS,
+        "num_gaps": sum(len(subgroup.gaps) for subgroup in subgroups),
+        "groups": [
+            {
+                "column": subgroup.column,
+                "value": subgroup.value,
+                "few_patients": sorted(subgroup.few),
+                "auroc_gaps": {name: _gap_to_dict(gap) for name, gap in subgroup.gaps.items()},
+                **subgroup.evaluation.to_dict(),
+            }
+            for subgroup in subgroups
+        ],
+    }
+
+
+def _gap_to_dict(gap: Gap) -> dict[str, Any]:
+    return {
+        "difference": gap.difference,
+        "difference_ci": [gap.interval.low, gap.interval.high],
+        "p_value": gap.p_value,
+        "adjusted_p_value": gap.adjusted_p_value,
+    }
