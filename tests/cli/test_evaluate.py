@@ -16,7 +16,7 @@ from command_line import train_words
 from pyspark.sql import SparkSession
 from sklearn.metrics import roc_auc_score
 
-from radspark.cli.evaluate import choose_data, write_predictions
+from radspark.cli.evaluate_bundle import choose_data
 from radspark.errors import SplitError
 from radspark.labels import NIH_FINDINGS
 from radspark.samples.join import match_labels
@@ -37,7 +37,8 @@ def test_metrics_and_predictions_agree(trained: Trained, nih_data: Path, tmp_pat
     assert outcome.code == 0, outcome.err
     assert outcome.err == ""
     table = pq.read_table(tmp_path / "predictions.parquet")
-    assert table.column_names == ["image_id", "patient_id", "labels", "probability"]
+    assert table.column_names == ["image_id", "patient_id", "labels", "probability", "age", "sex", "view"]
+    assert table["image_id"].to_pylist() == sorted(table["image_id"].to_pylist())
     labels_NC, scores_NC = (np.array(table[name].to_pylist()) for name in ("labels", "probability"))
     assert labels_NC.shape == scores_NC.shape == (9, 14)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
@@ -53,14 +54,6 @@ def test_metrics_and_predictions_agree(trained: Trained, nih_data: Path, tmp_pat
     assert metrics["mean_auroc"] == pytest.approx(np.mean(defined))
     assert "Effusion" in outcome.out and f"metrics      {tmp_path / 'metrics.json'}" in outcome.out
     assert "</html>" in (tmp_path / "report.html").read_text()
-
-
-def test_predictions_are_in_the_order_of_image_ids(tmp_path: Path) -> None:
-    rows = [{"image_id": i, "patient_id": f"p{i}", "labels": [None, 1.0], "probability": [0.5, 0.25]} for i in "cab"]
-    write_predictions(rows, tmp_path / "p.parquet")
-    table = pq.read_table(tmp_path / "p.parquet").to_pydict()
-    assert (table["image_id"], table["patient_id"]) == (["a", "b", "c"], ["pa", "pb", "pc"])
-    assert (table["labels"][0], table["probability"][0]) == ([None, 1.0], [0.5, 0.25])
 
 
 def test_unreadable_images_are_counted_and_warned_of(trained: Trained, tmp_path: Path, radspark: Radspark) -> None:

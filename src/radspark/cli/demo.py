@@ -10,7 +10,7 @@ import typer
 
 from radspark.cli.console import say
 from radspark.cli.data import make_phantom
-from radspark.cli.evaluate import evaluate_to_folder
+from radspark.cli.evaluate_bundle import evaluate_to_folder
 from radspark.cli.options import Conf, Master, make_output_folder, parse_conf
 from radspark.cli.training_run import TrainingData, train_to_folder
 from radspark.settings import (

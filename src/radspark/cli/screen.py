@@ -1,4 +1,4 @@
-"""What people see: tables of figures, and the live line of a training run."""
+"""What people see of a training run: a live line, and a line that stays for each epoch."""
 
 from __future__ import annotations
 
@@ -8,38 +8,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from radspark.cli.console import console, say
+from radspark.cli.evaluation_table import figure
 from radspark.engine.history import EpochRecord, RoundRecord
 from radspark.engine.observer import Observer, RunPlan
-from radspark.metrics import Evaluation
 from radspark.training.round import StepRecord
-
-
-def evaluation_table(evaluation: Evaluation, *, title: str) -> Table:
-    """AUROC and average precision per finding, and their means."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("finding")
-    for heading in ("AUROC", "average precision", "positives", "negatives"):
-        table.add_column(heading, justify="right")
-    for name, finding in evaluation.findings.items():
-        table.add_row(
-            name,
-            figure(finding.auroc),
-            figure(finding.average_precision),
-            f"{finding.positives:,}",
-            f"{finding.negatives:,}",
-        )
-    table.add_section()
-    table.add_row("mean", figure(evaluation.mean_auroc), figure(evaluation.mean_average_precision), style="bold")
-    return table
-
-
-def figure(value: float | None) -> str:
-    """Three decimals, or a dash where undefined."""
-    return "–" if value is None else f"{value:.3f}"
 
 
 class TrainingScreen(Observer):

@@ -100,7 +100,7 @@ def resample(scored: Scored, bootstrap: Bootstrap) -> Resampled:
     num_patients = scored.num_patients
     findings = [_Finding.of(scored, column) for column in range(len(scored.label_set))]
     every_patient_G1 = np.ones((num_patients, 1))
-    chunk = int(np.clip(_CHUNK_BYTES // (8 * max(num_patients, 1)), 1, 256))
+    chunk = int(np.clip(_CHUNK_BYTES // (8 * max(num_patients, 1)), 1, 128))
     parts = [
         _measure(findings, _draw(bootstrap.seed, start, min(start + chunk, bootstrap.resamples), num_patients))
         for start in range(0, bootstrap.resamples, chunk)

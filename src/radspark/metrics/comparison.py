@@ -119,7 +119,9 @@ def _differences(
 ) -> dict[str, Difference]:
     return {
         measure: Difference(
-            *(_defined(side.estimates[measure][column]) for side in (*values, difference)),
+            first=_defined(values[0].estimates[measure][column]),
+            second=_defined(values[1].estimates[measure][column]),
+            difference=_defined(difference.estimates[measure][column]),
             interval=difference.interval(measure, column, bootstrap),
         )
         for measure in MEASURES

@@ -73,12 +73,12 @@ def variance_of_blocks(blocks: Sequence[RankBlocks]) -> tuple[Floats, Floats]:
     num_patients = np.count_nonzero(positives_G + negatives_G)
     aurocs, first_RG, second_RG = [], [], []
     for block in blocks:
-        below_K, beaten_by_S = block.placements()
+        below_K, beaten_by_G = block.placements()
         sums_of_positives = block.positives_KG.T @ below_K
         auroc = sums_of_positives.sum() / num_positives
         aurocs.append(auroc)
         first_RG.append(sums_of_positives - positives_G * auroc)
-        second_RG.append(block.negatives_SG.T @ beaten_by_S - negatives_G * auroc)
+        second_RG.append(beaten_by_G - negatives_G * auroc)
     v10, v01 = np.stack(first_RG) / num_positives, np.stack(second_RG) / num_negatives
     covariance = (
         with_positive / (with_positive - 1) * v10 @ v10.T

@@ -51,7 +51,7 @@ def evaluate_scored(scored: Scored, *, bootstrap: Bootstrap | None = None) -> Ev
         num_patients=len(np.unique(scored.patients_N)) if scored.patients_known else None,
         loss=_loss(scored),
     )
-    return evaluation if bootstrap is None else _with_intervals(evaluation, resample(scored, bootstrap), bootstrap)
+    return evaluation if bootstrap is None else with_intervals(evaluation, resample(scored, bootstrap), bootstrap)
 
 
 def summarize(
@@ -99,7 +99,8 @@ def _loss(scored: Scored) -> float | None:
     return float(log_losses(scored.labels_NC[known], scored.scores_NC[known]).mean()) if known.any() else None
 
 
-def _with_intervals(evaluation: Evaluation, resampled: Resampled, bootstrap: Bootstrap) -> Evaluation:
+def with_intervals(evaluation: Evaluation, resampled: Resampled, bootstrap: Bootstrap) -> Evaluation:
+    """An evaluation with the intervals that resamples of the same samples give."""
     findings = {}
     for column, (name, finding) in enumerate(evaluation.findings.items()):
         reasons = {

@@ -3,7 +3,7 @@
 A resample of patients is a column of multiplicities. Only the scores of positives are thresholds that matter: between
 two of them the negatives count by their number alone. So a finding becomes two sparse matrices of counts, and all
 resamples one product with each. `ranking` gives the same values for weights of 1.
-Legend: N samples, G patients, B resamples, K distinct scores of positives, S = 2 K + 1 places of negatives.
+Legend: N samples, G patients, B resamples, K distinct scores of positives, S = K + 1 places of negatives.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ class RankBlocks:
     positives_KG: Any
     """Sparse: positives of each patient at each score that a positive has."""
     negatives_SG: Any
-    """Sparse: negatives of each patient above the first such score, at it, between it and the second, at the second,
+    """Sparse: negatives of each patient at the first such score or above, between it and the second or at the second,
     and so on; the last row lies below all."""
+    tied_KG: Any
+    """Sparse: those of them that lie at the score, not above it."""
 
     @classmethod
     def of(
@@ -47,21 +49,23 @@ class RankBlocks:
         num_blocks = len(scores_K)
         below = np.searchsorted(scores_K, scores_N[negative], side="left")
         tied = np.searchsorted(scores_K, scores_N[negative], side="right") > below
-        places = 2 * (num_blocks - below) - tied
+        places = num_blocks - below - tied
+        owners = patients_N[negative]
         return cls(
             _count(num_blocks - 1 - blocks, patients_N[positive], (num_blocks, num_patients)),
-            _count(places, patients_N[negative], (2 * num_blocks + 1, num_patients)),
+            _count(places, owners, (num_blocks + 1, num_patients)),
+            _count(places[tied], owners[tied], (num_blocks, num_patients)),
         )
 
     def measure(self, weights_GB: Floats) -> tuple[Floats, Floats]:
         """AUROC and average precision (B,) under each column of weights; NaN where a class has no weight."""
         positives_KB = self.positives_KG @ weights_GB
         negatives_SB = np.cumsum(self.negatives_SG @ weights_GB, axis=0)
-        above_KB, upto_KB, negatives_B = negatives_SB[:-1:2], negatives_SB[1::2], negatives_SB[-1]
+        upto_KB, negatives_B = negatives_SB[:-1], negatives_SB[-1]
         found_KB = np.cumsum(positives_KB, axis=0)
         num_positives_B = positives_KB.sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            pairs_B = (positives_KB * (negatives_B - (above_KB + upto_KB) / 2)).sum(axis=0)
+            pairs_B = (positives_KB * (negatives_B - upto_KB + self.tied_KG @ weights_GB / 2)).sum(axis=0)
             auroc_B = pairs_B / (num_positives_B * negatives_B)
             precision_KB = np.where(positives_KB > 0, found_KB / (found_KB + upto_KB), 0)
             average_precision_B = (positives_KB * precision_KB).sum(axis=0) / num_positives_B
@@ -69,36 +73,35 @@ class RankBlocks:
         return auroc_B, average_precision_B
 
     def placements(self) -> tuple[Floats, Floats]:
-        """Share of negatives below each block of positives (K,), and of positives above each place (S,).
+        """DeLong's structural components, V10 of each block of positives (K,), and V01 summed by patient (G,).
 
-        Ties count half. These are DeLong's structural components, V10 and V01. Both classes must be there.
+        V10 is the share of negatives below, V01 of positives above; ties count half. Both classes must be there.
         """
-        positives_K, negatives_S = self._totals()
-        above_S = np.cumsum(negatives_S) - negatives_S
-        below_K = negatives_S.sum() - above_S[1::2] - negatives_S[1::2] / 2
-        found_K = np.cumsum(positives_K)
-        above_K = found_K - positives_K
-        beaten_by_S = np.append(np.stack((above_K, above_K + positives_K / 2), axis=1).ravel(), found_K[-1])
-        return below_K / negatives_S.sum(), beaten_by_S / found_K[-1]
+        positives_K, negatives_S, tied_K = (_sum(part, axis=1) for part in self._parts())
+        below_K = negatives_S.sum() - np.cumsum(negatives_S)[:-1] + tied_K / 2
+        above_S = np.append(0, np.cumsum(positives_K))
+        beaten_by_G = self.negatives_SG.T @ above_S + self.tied_KG.T @ (positives_K / 2)
+        return below_K / negatives_S.sum(), beaten_by_G / above_S[-1]
 
     def influence(self) -> tuple[Floats, Floats]:
         """Derivative of AUROC and of average precision by the weight of each patient, at weight 1: (G,) each."""
-        positives_K, negatives_S = self._totals()
+        positives_K, negatives_S, _ = (_sum(part, axis=1) for part in self._parts())
         num_positives, num_negatives = positives_K.sum(), negatives_S.sum()
         if not num_positives or not num_negatives:
             undefined = np.full(self.positives_KG.shape[1], np.nan)
             return undefined, undefined
-        below_K, beaten_by_S = self.placements()
+        below_K, beaten_by_G = self.placements()
         share_K = positives_K / num_positives
-        auroc_G = self.positives_KG.T @ (below_K - below_K @ share_K) / num_positives
-        auroc_G += self.negatives_SG.T @ (beaten_by_S - below_K @ share_K) / num_negatives
-        found_K, upto_K = np.cumsum(positives_K), np.cumsum(negatives_S)[1::2]
+        auroc = below_K @ share_K
+        auroc_G = self.positives_KG.T @ (below_K - auroc) / num_positives
+        auroc_G += (beaten_by_G - auroc * self.class_sizes()[1]) / num_negatives
+        found_K, upto_K = np.cumsum(positives_K), np.cumsum(negatives_S)[:-1]
         precision_K = found_K / (found_K + upto_K)
         per_positive_K = _sum_from_here(share_K * upto_K / (found_K + upto_K) ** 2)
         per_negative_K = _sum_from_here(share_K * found_K / (found_K + upto_K) ** 2)
         gain_K = (precision_K - precision_K @ share_K) / num_positives + per_positive_K
         precision_G = self.positives_KG.T @ gain_K
-        precision_G -= self.negatives_SG.T @ np.append(np.repeat(per_negative_K, 2), 0)
+        precision_G -= self.negatives_SG.T @ np.append(per_negative_K, 0)
         return auroc_G, precision_G
 
     def patients_with(self) -> tuple[int, int]:
@@ -110,8 +113,8 @@ class RankBlocks:
         """Positives and negatives of each patient: (G,) each."""
         return _sum(self.positives_KG, axis=0), _sum(self.negatives_SG, axis=0)
 
-    def _totals(self) -> tuple[Floats, Floats]:
-        return _sum(self.positives_KG, axis=1), _sum(self.negatives_SG, axis=1)
+    def _parts(self) -> tuple[Any, Any, Any]:
+        return self.positives_KG, self.negatives_SG, self.tied_KG
 
 
 def _count(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int]) -> Any:

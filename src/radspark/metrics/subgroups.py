@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from radspark.metrics.bootstrap import Bootstrap, Resampled, resample
-from radspark.metrics.evaluate import evaluate_scored
+from radspark.metrics.evaluate import evaluate_scored, with_intervals
 from radspark.metrics.evaluation import Evaluation
 from radspark.metrics.intervals import Interval, bootstrap_interval
 from radspark.metrics.multiplicity import holm
@@ -66,16 +66,40 @@ def evaluate_subgroups(scored: Scored, columns: Mapping[str, Sequence[Any]], *, 
     Raises:
         ValueError: a column's length differs, or it has more than `MAX_PARTS` values.
     """
+    drawn = _Resamples(scored, bootstrap)
     found = []
     for name, values in columns.items():
         for value, inside in divide(name, values):
             part, rest = scored.where(inside), scored.where(~inside)
-            evaluation = evaluate_scored(part, bootstrap=bootstrap)
+            evaluation = with_intervals(evaluate_scored(part), drawn.of(inside), bootstrap)
             few = frozenset(_few(part))
             compared = [finding for finding in scored.label_set if finding not in few | set(_few(rest))]
-            gaps = _compare(part, rest, compared, bootstrap) if compared else {}
+            columns_of = [scored.label_set.index(finding) for finding in compared]
+            gaps = {}
+            if compared:
+                difference = drawn.of(inside).minus(drawn.of(~inside))
+                pairs = (
+                    (MEAN, columns_of),
+                    *((finding, [column]) for finding, column in zip(compared, columns_of, strict=True)),
+                )
+                gaps = {name_of: _gap(difference, chosen, bootstrap) for name_of, chosen in pairs}
             found.append(Subgroup(name, value, evaluation, few, gaps))
     return _adjust(found)
+
+
+class _Resamples:
+    """Resamples of parts, each made once: the rest of one part can be another part."""
+
+    def __init__(self, scored: Scored, bootstrap: Bootstrap) -> None:
+        self._scored, self._bootstrap = scored, bootstrap
+        self._made: dict[bytes, Resampled] = {}
+
+    def of(self, inside: npt.NDArray[np.bool_]) -> Resampled:
+        """Of the samples under a mask."""
+        key = inside.tobytes()
+        if key not in self._made:
+            self._made[key] = resample(self._scored.where(inside), self._bootstrap)
+        return self._made[key]
 
 
 def divide(column: str, values: Sequence[Any]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
@@ -107,13 +131,6 @@ def _few(scored: Scored) -> Iterator[str]:
         patients = (len(np.unique(scored.patients_N[labels == value])) for value in (0, 1))
         if min(patients) < MIN_PATIENTS:
             yield name
-
-
-def _compare(part: Scored, rest: Scored, compared: list[str], bootstrap: Bootstrap) -> dict[str, Gap]:
-    difference = resample(part, bootstrap).minus(resample(rest, bootstrap))
-    columns = [part.label_set.index(name) for name in compared]
-    gaps = {name: _gap(difference, [column], bootstrap) for name, column in zip(compared, columns, strict=True)}
-    return {MEAN: _gap(difference, columns, bootstrap), **gaps}
 
 
 def _gap(difference: Resampled, columns: list[int], bootstrap: Bootstrap) -> Gap:

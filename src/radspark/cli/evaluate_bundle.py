@@ -1,0 +1,181 @@
+"""`radspark evaluate --bundle`: a bundle on one split of a data set, as metrics, predictions and a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from radspark.cli.console import working
+from radspark.cli.options import check_data_choice, check_split, make_output_folder
+from radspark.cli.results import ATTRIBUTES, EvaluationChoices, Judged, judge, show_table, write_results
+from radspark.cli.scored_table import ScoredTable
+from radspark.datasets.registry import get_dataset
+from radspark.errors import DataError, SplitError
+from radspark.samples.origin import leaking_differences
+from radspark.settings import DataSettings, to_dict
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from radspark.labels import LabelSet
+    from radspark.metrics import Evaluation
+    from radspark.ml import XRayModel
+    from radspark.ml.scores import GatheredScores
+    from radspark.report import EvaluationReport
+    from radspark.samples.join import MatchedLabels
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate_to_folder(
+    bundle: str,
+    dataset: str,
+    data_dir: str,
+    out: Path,
+    *,
+    split: str,
+    split_policy: str | None = None,
+    validation_share: float | None = None,
+    seed: int | None = None,
+    master: str | None = None,
+    conf: dict[str, str] | None = None,
+    choices: EvaluationChoices | None = None,
+) -> Evaluation:
+    """Apply a bundle to one split; write metrics, predictions and report, and show the table."""
+    check_data_choice(dataset, split_policy)
+    check_split(split)
+    make_output_folder(out)
+
+    from radspark.frames.session import get_session
+    from radspark.ml import XRayModel
+    from radspark.report import write_evaluation_report
+    from radspark.samples.join import decode_matched, match_labels
+
+    with working("starting Spark ..."):
+        spark = get_session(master=master, conf=conf)
+    model = XRayModel.loadBundle(bundle)
+    check_labels(model, get_dataset(dataset).labels, dataset)
+    flags = {"split_policy": split_policy, "validation_share": validation_share, "seed": seed}
+    data = choose_data(model.bundle.data, dataset, split=split, flags=flags)
+    with working("matching labels and radiographs ..."):
+        matched = match_labels(
+            spark,
+            data.dataset,
+            data_dir,
+            split_policy=data.split_policy,
+            validation_share=data.validation_share,
+            test_share=data.test_share,
+            seed=data.seed,
+        )
+    samples = decode_matched(matched, preparation=model.bundle.preparation, splits=(split,))
+    with working(f"scoring the {split} split ..."):
+        scores = score(model, samples)
+    with working("evaluating ..."):
+        judged = judge(to_table(scores, model.labels), choices or EvaluationChoices())
+    unreadable = scores.num_unreadable
+    write_results(judged, out, split=split, unreadable=unreadable, group_column="patient_id")
+    with working("writing the report ..."):
+        report = build_report(model, matched, judged, unreadable, dataset=dataset, data_dir=data_dir, split=split)
+        write_evaluation_report(out / "report.html", report)
+    show_table(judged, title=f"{'synthetic ' if report.data.synthetic else ''}{split} split")
+    return judged.evaluation
+
+
+def choose_data(trained: DataSettings | None, dataset: str, *, split: str, flags: Mapping[str, Any]) -> DataSettings:
+    """How the data are split: as in training, but for flags that are given; by the defaults for another data set.
+
+    Args:
+        trained: what the bundle says.
+        flags: field of DataSettings to value, None where a flag was not given.
+
+    Raises:
+        SplitError: a flag would put patients into the split that the bundle was trained on.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    if trained is None or trained.dataset != dataset:
+        return DataSettings(dataset, **given)
+    chosen = dataclasses.replace(trained, **given)
+    if differing := leaking_differences(trained, chosen, split=split):
+        shown = " and ".join(
+            f"--{name.replace('_', '-')} {getattr(chosen, name)} (in training {getattr(trained, name)})"
+            for name in differing
+        )
+        raise SplitError(
+            f"{shown} can put patients that the bundle was trained on into the {split} split; leave it out."
+        )
+    return chosen
+
+
+def check_labels(model: XRayModel, labels: LabelSet, dataset: str) -> None:
+    """Raise DataError unless a model's findings are those of the data set, in the same order."""
+    if model.labels != labels:
+        raise DataError(
+            f"the bundle's findings ({', '.join(model.labels)}) are not those of dataset {dataset!r} "
+            f"({', '.join(labels)}); evaluate on a data set with the same findings."
+        )
+
+
+def score(model: XRayModel, samples: DataFrame) -> GatheredScores:
+    """Apply a model to samples; rows are `image_id, patient_id, age, sex, view, labels, probability`.
+
+    Raises:
+        DataError: none can be read.
+    """
+    from radspark.ml.scores import gather_scores
+
+    scores = gather_scores(
+        model.transform(samples),
+        label_col="labels",
+        probability_col="probability",
+        other_cols=("image_id", "patient_id", *ATTRIBUTES),
+    )
+    if scores.num_unreadable:
+        total = len(scores.rows) + scores.num_unreadable
+        logger.warning("%d of %d radiographs cannot be read and are left out", scores.num_unreadable, total)
+    return scores
+
+
+def to_table(scores: GatheredScores, labels: LabelSet) -> ScoredTable:
+    """Gathered rows in the order of image ids."""
+    return ScoredTable.sorted(
+        labels=labels,
+        image_ids=[row["image_id"] for row in scores.rows],
+        patients=[row["patient_id"] for row in scores.rows],
+        labels_NC=scores.labels_NC,
+        probabilities_NC=scores.probabilities_NC,
+        attributes={name: [row[name] for row in scores.rows] for name in ATTRIBUTES},
+    )
+
+
+def build_report(
+    model: XRayModel,
+    matched: MatchedLabels,
+    judged: Judged,
+    unreadable: int,
+    *,
+    dataset: str,
+    data_dir: str,
+    split: str,
+) -> EvaluationReport:
+    """What the report of one split says; it names no radiograph and no patient."""
+    from radspark.cli.examples import pick_examples
+    from radspark.cli.facts import data_summary, is_synthetic, package_versions
+    from radspark.metrics import roc_curves
+    from radspark.report import EvaluationReport
+
+    synthetic = is_synthetic(matched.frame.sparkSession, data_dir)
+    return EvaluationReport(
+        title="Evaluation report",
+        split=split,
+        data=data_summary({split: (len(judged.table), unreadable)}, matched, dataset, synthetic=synthetic),
+        evaluation=judged.evaluation,
+        curves=roc_curves(judged.table.labels_NC, judged.table.probabilities_NC, model.labels),
+        examples=pick_examples(matched.frame, model.bundle, split=split),
+        recipe={"model": to_dict(model.bundle.model), "preparation": to_dict(model.bundle.preparation)},
+        versions=package_versions(),
+        created=datetime.date.today().isoformat(),
+    )

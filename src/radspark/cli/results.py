@@ -1,0 +1,91 @@
+"""What both ways of `radspark evaluate` do with scored radiographs: evaluate, write the files, show the table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from radspark.cli.console import console
+from radspark.cli.evaluation_table import evaluation_table
+from radspark.cli.scored_table import ScoredTable
+from radspark.errors import DataError
+from radspark.metrics import Bootstrap, Evaluation, Scored, evaluate_scored
+from radspark.metrics.subgroups import Subgroup, evaluate_subgroups, subgroups_to_dict
+
+ATTRIBUTES = ("age", "sex", "view")
+"""Columns that label tables share; the subgroups unless others are named."""
+
+
+@dataclass(frozen=True)
+class EvaluationChoices:
+    """How scores are judged."""
+
+    bootstrap: Bootstrap | None = field(default_factory=Bootstrap)
+    """None leaves intervals and subgroups out."""
+    subgroups: tuple[str, ...] | None = None
+    """Columns; None takes those of `ATTRIBUTES` that are there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Scored radiographs and what the scores are worth."""
+
+    table: ScoredTable
+    evaluation: Evaluation
+    subgroups: Sequence[Subgroup]
+
+
+def judge(table: ScoredTable, choices: EvaluationChoices, *, thresholds: Mapping[str, float] | None = None) -> Judged:
+    """Evaluate, as a whole and in parts.
+
+    Raises:
+        DataError: a column of subgroups is missing.
+    """
+    scored = Scored.of(
+        table.labels_NC, table.probabilities_NC, table.labels, patients=table.patients, thresholds=thresholds
+    )
+    columns = _subgroup_columns(table, choices)
+    evaluation = evaluate_scored(scored, bootstrap=choices.bootstrap)
+    if choices.bootstrap is None:
+        return Judged(table, evaluation, ())
+    return Judged(table, evaluation, evaluate_subgroups(scored, columns, bootstrap=choices.bootstrap))
+
+
+def write_results(
+    judged: Judged, out: Path, *, split: str | None, unreadable: int, group_column: str | None, **more: Any
+) -> None:
+    """`metrics.json` and `predictions.parquet`, as docs/formats.md has them."""
+    judged.table.write(out / "predictions.parquet")
+    metrics = {
+        "split": split,
+        "unreadable": unreadable,
+        "group_column": group_column,
+        **more,
+        **judged.evaluation.to_dict(),
+        **({"subgroups": subgroups_to_dict(judged.subgroups)} if judged.subgroups else {}),
+    }
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def show_table(judged: Judged, *, title: str) -> None:
+    """On the screen."""
+    patients = judged.evaluation.num_patients
+    of_patients = "" if patients is None else f" of {patients:,} patients"
+    console.print()
+    console.print(evaluation_table(judged.evaluation, title=f"{title}, {len(judged.table):,} radiographs{of_patients}"))
+    if judged.evaluation.method:
+        console.print(f"in brackets: {judged.evaluation.method}", style="dim")
+
+
+def _subgroup_columns(table: ScoredTable, choices: EvaluationChoices) -> dict[str, Sequence[Any]]:
+    if choices.subgroups is None:
+        return {name: table.attributes[name] for name in ATTRIBUTES if name in table.attributes}
+    for name in choices.subgroups:
+        if name not in table.attributes:
+            raise DataError(
+                f"there is no column {name!r} to make subgroups of; there are {', '.join(table.attributes) or 'none'}."
+            )
+    return {name: table.attributes[name] for name in choices.subgroups}
