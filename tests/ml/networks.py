@@ -1,6 +1,7 @@
 """Small networks of a user's own, importable on executors."""
 
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -54,3 +55,19 @@ class Signing(Small):
 
 def signing(folder: Path) -> partial:
     return partial(Signing, str(folder))
+
+
+class Dying(Small):
+    """Ends its process without a word, as a crash in native code does."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training and torch.is_grad_enabled():
+            os._exit(1)
+        return super().forward(images)
+
+
+def caches(rows: Iterator[int]) -> Iterator[str]:
+    """Names of the folders that an executor keeps, one for each run."""
+    from radspark.engine.worker import cache_folder
+
+    yield from (path.name for path in cache_folder("any").parent.glob("*"))

@@ -79,7 +79,9 @@ def test_label_counts_leave_out_unknown_labels(spark: SparkSession) -> None:
 @pytest.mark.parametrize("num_workers", [1, 2, 3])
 def test_each_worker_is_fed_its_own_shards(spark: SparkSession, num_workers: int) -> None:
     indexed = index(samples(spark))
-    fed = indexed.feed(num_shards=5, num_workers=num_workers).withColumn("worker", F.spark_partition_id())
+    fed = indexed.feed(num_shards=5, num_workers=num_workers, shards=range(5)).withColumn(
+        "worker", F.spark_partition_id()
+    )
     rows = fed.where("split = 'train'").collect()
     expected = order(indexed)
     assert {row["pixels"][0] for row in rows} == set(expected)
@@ -91,8 +93,8 @@ def test_each_worker_is_fed_its_own_shards(spark: SparkSession, num_workers: int
 
 
 def test_only_what_is_missing_is_fed_again(spark: SparkSession) -> None:
-    fed = index(samples(spark)).feed(num_shards=4, num_workers=2, missing={("train", 3)})
-    assert {(row["split"], row["shard"]) for row in fed.collect()} == {("train", 3)}
+    fed = index(samples(spark)).feed(num_shards=4, num_workers=2, shards={3})
+    assert {(row["split"], row["shard"]) for row in fed.collect()} == {("train", 3), ("validation", 3)}
 
 
 def test_the_fingerprint_sees_a_changed_label(spark: SparkSession) -> None:
@@ -113,10 +115,41 @@ def test_images_of_several_sizes_are_an_error(spark: SparkSession) -> None:
         index(samples(spark).unionAll(odd))
 
 
-def test_labels_of_another_length_are_an_error(spark: SparkSession) -> None:
-    odd = spark.createDataFrame([("x", "train", [0.0], None, "/x.png", image(1))], SCHEMA)
-    with pytest.raises(DataError, match="must have 2 labels"):
-        index(samples(spark).unionAll(odd))
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("x", "train", [0.0], None, "/x.png", image(1)), "must have 2 labels, 1 have another"),
+        (("x", "train", None, None, "/x.png", image(1)), "must have 2 labels, 1 have another"),
+        (("x", "train", [0.0, -1.0], None, "/x.png", image(1)), "must be 1, 0 or null"),
+        (("x", "train", [0.0, float("nan")], None, "/x.png", image(1)), "must be 1, 0 or null"),
+        (("x", "validation", [0.0, 0.5], None, "/x.png", image(1)), "for training alone"),
+        ((None, "train", [0.0, 1.0], None, "/x.png", image(1)), "1 have none"),
+        (("id3", "train", [0.0, 1.0], None, "/x.png", image(1)), "1 ids occur more than once"),
+        (("id3", "validation", [0.0, 1.0], None, "/x.png", image(1)), "1 ids occur more than once"),
+        (("x", "train", [0.0, 1.0], None, "/x.png", {**image(1), "nChannels": 3, "mode": 16}), "8-bit grey"),
+        (("x", "train", [0.0, 1.0], None, "/x.png", {**image(1), "data": bytes(15)}), "8-bit grey"),
+    ],
+)
+def test_what_training_would_take_for_something_else_is_refused(
+    spark: SparkSession, row: tuple[object, ...], message: str
+) -> None:
+    before = len(spark.sparkContext._jsc.getPersistentRDDs())
+    with pytest.raises(DataError, match=message):
+        index(samples(spark).unionAll(spark.createDataFrame([row], SCHEMA)))
+    assert len(spark.sparkContext._jsc.getPersistentRDDs()) == before
+
+
+def test_labels_between_0_and_1_may_be_trained_on(spark: SparkSession) -> None:
+    row = ("x", "train", [0.0, 0.7], None, "/x.png", image(1))
+    assert index(samples(spark).unionAll(spark.createDataFrame([row], SCHEMA))).counts["train"].readable == 48
+
+
+def test_release_gives_back_sparks_disks(spark: SparkSession) -> None:
+    before = len(spark.sparkContext._jsc.getPersistentRDDs())
+    indexed = index(samples(spark))
+    assert len(spark.sparkContext._jsc.getPersistentRDDs()) == before + 1
+    indexed.release()
+    assert len(spark.sparkContext._jsc.getPersistentRDDs()) == before
 
 
 @pytest.mark.parametrize("num_partitions", [1, 2, 7, 40])

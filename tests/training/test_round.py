@@ -34,7 +34,7 @@ def shard(folder: Path, split: str, num: int) -> CachedShard:
     labels = rng.integers(0, 2, (num, 2)).astype(np.float32)
     cache = ShardCache(folder, image_size=40, num_findings=2)
     cache.fill({name: num}, [SampleBatch(name, np.arange(num), images, labels, np.arange(num))])
-    return cache.open(name)
+    return cache.open(name, num)
 
 
 def spec(recipe: Recipe = RECIPE, *, first_step: int = 0, seconds: float = 60.0) -> RoundSpec:

@@ -9,7 +9,6 @@ from radspark.training.shards import (
     MIN_SAMPLES,
     ShardPlan,
     choose_num_shards,
-    match_workers,
     shard_sizes,
     shards_of_worker,
 )
@@ -72,12 +71,3 @@ def test_workers_share_out_all_shards(num_shards: int, num_workers: int) -> None
 )
 def test_small_sets_and_batches_get_fewer_shards(samples: int, batch: int, workers: int, expected: int) -> None:
     assert choose_num_shards(samples, batch_size=batch, num_workers=workers) == expected
-
-
-def test_a_worker_keeps_the_shards_that_it_holds() -> None:
-    held = [frozenset({2, 3}), frozenset({0, 1})]
-    assert match_workers(held, num_shards=4) == [1, 0]
-
-
-def test_a_newcomer_takes_what_is_left() -> None:
-    assert match_workers([frozenset(), frozenset({0})], num_shards=2) == [1, 0]

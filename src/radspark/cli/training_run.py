@@ -68,7 +68,7 @@ def train_to_folder(
 
     with working("starting Spark ..."):
         spark = get_session(master=master, conf=conf)
-    choose_num_workers(spark, recipe.training.num_workers)
+    choose_num_workers(spark, recipe.training.num_workers, cores_per_worker=recipe.training.cores_per_worker)
     with working("matching labels and radiographs ..."):
         matched = match_labels(
             spark,

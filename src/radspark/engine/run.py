@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import logging
-import secrets
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from torch import nn
 
-from radspark.engine.channel import DriverEnd
 from radspark.engine.checkpoint import Checkpoint, CheckpointFolder, KeptWeights, ValidationScores
-from radspark.engine.history import EpochRecord, OpenEpoch, RoundRecord, RunRecord
+from radspark.engine.history import EpochRecord, OpenEpoch, RunRecord
 from radspark.engine.observer import Observer, RunPlan
-from radspark.engine.slots import driver_host
-from radspark.engine.spark_round import RoundLostError, RoundReply, run_spark_round
-from radspark.engine.worker import RoundJob
+from radspark.engine.rounds import Rounds
+from radspark.engine.spark_round import RoundReply
 from radspark.errors import DataError, TrainingError
 from radspark.labels import LabelSet
 from radspark.metrics import METRICS, evaluate_scores
@@ -38,10 +34,6 @@ from radspark.training.state import PackedState, capture
 
 logger = logging.getLogger(__name__)
 
-PEER_TIMEOUT_SECONDS = 300.0
-"""A worker that stays silent in an exchange for longer counts as lost; a closed connection is noticed at once."""
-MAX_STATE_GROWTH = 8
-"""A state comes back larger than it went by an optimizer's moments, twice the weights for Adam; no more is taken."""
 MAX_SKIPPED_STEPS = 10
 """Steps in a row without a finite gradient after which a run ends."""
 
@@ -77,14 +69,12 @@ class Run:
         self._build_network = build_network
         self._checkpoints = checkpoints
         self._observers = observers
-        self._run_id = secrets.token_hex(8)
         self._num_train = samples.counts["train"].readable
         self._num_validation = samples.counts["validation"].readable
         self._num_workers = num_workers
         self._positive_weights = _positive_weights(recipe, samples)
         self._schedule = Schedule(recipe.schedule, recipe.optimizer.learning_rate, recipe.training.epochs)
         self._check_validation()
-        self._is_fed = False
         self._best: KeptWeights | None = None
         self._scores: ValidationScores | None = None
 
@@ -102,8 +92,8 @@ class Run:
         if self._recipe.training.keep == "best" or self._recipe.training.early_stopping_patience is not None:
             logger.warning("no validation samples: the last weights are kept, and nothing stops the run early")
 
-    def train(self, network: nn.Module) -> TrainingResult:
-        """Train a network from its present weights to the end.
+    def train(self, state: PackedState) -> TrainingResult:
+        """Train from a first state to the end.
 
         Raises:
             UserCodeError: the network raised on a worker.
@@ -118,9 +108,6 @@ class Run:
             num_samples=self._num_train,
             steps_per_epoch=self._shard_plan(num_shards).steps_per_epoch,
         )
-        optimizer = build_optimizer(list(network.named_parameters()), self._recipe.optimizer)
-        state = capture(network, optimizer, step=0).pack()
-        del network, optimizer  # the driver keeps the packed state alone
         return self._loop(state, record)
 
     def train_from(self, checkpoint: Checkpoint) -> TrainingResult:
@@ -133,17 +120,28 @@ class Run:
         plan = self._shard_plan(record.num_shards)
         self._tell_start(plan, state.step)
         skipped_in_a_row = 0
-        while not self._is_over(record):
-            reply, state, round_record = self._next_round(state, record, plan)
-            record = record.with_round(round_record, reply.steps)
-            skipped_in_a_row = _count_skipped(reply.steps, skipped_in_a_row)
-            for observer in self._observers:
-                observer.round_ended(round_record, reply.steps)
-            self._scores = None
-            if state.step % plan.steps_per_epoch == 0:
-                record = self._end_epoch(state, record, reply)
-            if self._checkpoints is not None:
-                self._checkpoints.save(state, record, self._recipe, scores=self._scores)
+        with Rounds(
+            self._spark,
+            self._samples,
+            settings=self._recipe.training,
+            num_findings=len(self._labels),
+            num_shards=record.num_shards,
+            num_workers=min(self._num_workers, record.num_shards),
+            observers=self._observers,
+        ) as rounds:
+            while not self._is_over(record):
+                reply, state, round_record = rounds.next(
+                    state, spec=self._spec(state, record, plan), description=_describe(state, record, plan)
+                )
+                record = record.with_round(round_record, reply.steps)
+                skipped_in_a_row = _count_skipped(reply.steps, skipped_in_a_row)
+                for observer in self._observers:
+                    observer.round_ended(round_record, reply.steps)
+                self._scores = None
+                if state.step % plan.steps_per_epoch == 0:
+                    record = self._end_epoch(state, record, reply)
+                if self._checkpoints is not None:
+                    self._checkpoints.save(state, record, self._recipe, scores=self._scores)
         return TrainingResult(self._kept(state, record), record)
 
     def _shard_plan(self, num_shards: int) -> ShardPlan:
@@ -176,100 +174,6 @@ class Run:
         stale = patience is not None and self._num_validation and record.epochs_since_best > patience
         return len(record.epochs) >= self._recipe.training.epochs or bool(stale)
 
-    def _next_round(
-        self, state: PackedState, record: RunRecord, plan: ShardPlan
-    ) -> tuple[RoundReply, PackedState, RoundRecord]:
-        """Run rounds from the same state until one ends."""
-        failures = 0
-        missing: frozenset[tuple[str, int]] | None = None
-        started = time.monotonic()
-        while True:
-            try:
-                reply, new_state = self._attempt(state, record, plan, missing)
-            except RoundLostError as error:
-                failures += 1
-                logger.warning("round from step %d failed (%d in a row): %s", state.step, failures, error)
-                for observer in self._observers:
-                    observer.round_failed(str(error), failures=failures)
-                if failures > self._recipe.training.max_round_failures:
-                    raise TrainingError(
-                        f"{failures} rounds in a row failed at step {state.step}; the last one: {error}. "
-                        "The checkpoint before it is whole: resume when the cluster is well."
-                    ) from error
-                continue
-            if not reply.missing:
-                self._is_fed = True
-                break
-            missing = reply.missing
-        steps = reply.steps
-        return (
-            reply,
-            new_state,
-            RoundRecord(
-                first_step=state.step,
-                num_steps=len(steps),
-                num_workers=min(self._num_workers, record.num_shards),
-                seconds=time.monotonic() - started,
-                training_seconds=sum(step.seconds for step in steps),
-                failures=failures,
-            ),
-        )
-
-    def _attempt(
-        self,
-        state: PackedState,
-        record: RunRecord,
-        plan: ShardPlan,
-        missing: frozenset[tuple[str, int]] | None,
-    ) -> tuple[RoundReply, PackedState]:
-        num_workers = min(self._num_workers, record.num_shards)
-        fed = self._fed_pairs(record.num_shards) if missing is None and not self._is_fed else missing
-        epoch, step_of_epoch = divmod(state.step, plan.steps_per_epoch)
-
-        def make_frame() -> DataFrame:
-            if fed:
-                return self._samples.feed(num_shards=record.num_shards, num_workers=num_workers, missing=missing)
-            return self._spark.range(0, num_workers, 1, num_workers)
-
-        with DriverEnd(
-            driver_host(self._spark),
-            num_workers=num_workers,
-            state=state.data,
-            max_state_bytes=MAX_STATE_GROWTH * len(state.data),
-            on_step=self._step_done,
-        ) as line:
-            job = RoundJob(
-                run_id=self._run_id,
-                num_workers=num_workers,
-                num_shards=record.num_shards,
-                image_size=self._samples.image_size,
-                num_findings=len(self._labels),
-                samples={"train": self._num_train, "validation": self._num_validation},
-                fed=fed or frozenset(),
-                timeout_seconds=PEER_TIMEOUT_SECONDS,
-                cores_per_worker=self._recipe.training.cores_per_worker,
-                driver=line.address,
-                token=line.token,
-            )
-            reply = run_spark_round(
-                self._spark,
-                make_frame=make_frame,
-                job=job,
-                spec=self._spec(state, record, plan),
-                description=(
-                    f"radspark round {len(record.rounds) + 1}: epoch {epoch + 1}, "
-                    f"from step {step_of_epoch + 1} of {plan.steps_per_epoch}"
-                ),
-            )
-            return reply, state if line.new_state is None else PackedState.read(line.new_state)
-
-    def _step_done(self, step: StepRecord) -> None:
-        for observer in self._observers:
-            observer.step_done(step)
-
-    def _fed_pairs(self, num_shards: int) -> frozenset[tuple[str, int]]:
-        return frozenset((split, shard) for split in ("train", "validation") for shard in range(num_shards))
-
     def _spec(self, state: PackedState, record: RunRecord, plan: ShardPlan) -> RoundSpec:
         steps = plan.steps_per_epoch
         first = state.step % steps
@@ -298,7 +202,7 @@ class Run:
             train_loss=closed.loss_sum / max(1, closed.num_samples),
             images_per_second=closed.num_samples / max(1e-9, closed.seconds),
             seconds=closed.seconds,
-            num_workers=min(self._num_workers, record.num_shards),
+            num_workers=record.rounds[-1].num_workers,
             skipped_steps=closed.skipped_steps,
             validation=validation,
         )
@@ -337,6 +241,18 @@ def _validation_scores(reply: RoundReply) -> ValidationScores | None:
     if reply.labels_NC is None or reply.probabilities_NC is None or not len(reply.labels_NC):
         return None
     return ValidationScores(reply.labels_NC, reply.probabilities_NC)
+
+
+def first_state(network: nn.Module, recipe: Recipe) -> PackedState:
+    """The state that a run starts from: a network's present weights, and an optimizer that has done nothing yet."""
+    optimizer = build_optimizer(list(network.named_parameters()), recipe.optimizer)
+    return capture(network, optimizer, step=0).pack()
+
+
+def _describe(state: PackedState, record: RunRecord, plan: ShardPlan) -> str:
+    """Of a round's job, on Spark's own page."""
+    epoch, step = divmod(state.step, plan.steps_per_epoch)
+    return f"radspark round {len(record.rounds) + 1}: epoch {epoch + 1}, from step {step + 1} of {plan.steps_per_epoch}"
 
 
 def _weights(state: PackedState, scores: ValidationScores | None, num_findings: int, epoch: int) -> KeptWeights:

@@ -1,7 +1,10 @@
-"""How many workers a run gets, and where they reach the driver: asked of Spark before the first job."""
+"""How many workers a round gets, and where they reach the driver: asked of Spark before each job."""
 
 from __future__ import annotations
 
+import logging
+import socket
+import time
 from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
@@ -9,25 +12,73 @@ from pyspark.sql import SparkSession
 from radspark.errors import SetupError
 from radspark.frames.session import count_slots, is_connect
 
+logger = logging.getLogger(__name__)
+
 CONNECT_WORKERS = 2
 """Spark Connect does not tell how many tasks can run at once."""
+WAIT_SECONDS = 60.0
+"""For executors that are on their way; a run then starts, or goes on, with those that are there."""
+SETTLED_SECONDS = 3.0
+"""Where no number of workers is asked for: no executor came or left for so long."""
+POLL_SECONDS = 0.25
 
 
-def choose_num_workers(spark: SparkSession, wanted: int | None) -> int:
-    """Workers of a run: the wanted number, or all free task slots.
+def choose_num_workers(spark: SparkSession, wanted: int | None, *, cores_per_worker: int = 1) -> int:
+    """Workers of a run: the wanted number, or as many as task slots have room for. Waits for executors to start.
 
     Raises:
-        SetupError: more than there are slots.
+        SetupError: there is room for fewer; or executors come and go by themselves, where Spark refuses barrier stages.
     """
-    slots = count_slots(spark)
-    if slots is None:
+    check_allocation(spark)
+    found = wait_for_room(spark, wanted, cores_per_worker=cores_per_worker)
+    if found is None:
         return wanted or CONNECT_WORKERS
-    if wanted is not None and wanted > slots:
+    if found == 0:
         raise SetupError(
-            f"num_workers must be at most {slots} (free task slots), got {wanted}; lower it, add executors, "
-            f"or start a larger local Spark with master local[{wanted}]."
+            f"no worker of {cores_per_worker} cores finds room: Spark has no executor with so many free task slots "
+            f"after {WAIT_SECONDS:.0f} s; look at its master's page, or lower cores_per_worker."
         )
-    return wanted or max(1, slots)
+    if wanted is not None and wanted > found:
+        each = f", {cores_per_worker} for each worker" if cores_per_worker > 1 else ""
+        raise SetupError(
+            f"num_workers must be at most {found} (free task slots{each}), got {wanted}; "
+            f"lower it, add executors, or start a larger local Spark with master local[{wanted * cores_per_worker}]."
+        )
+    return wanted or found
+
+
+def check_allocation(spark: SparkSession) -> None:
+    """Refuse dynamic allocation, under which Spark starts no barrier stage.
+
+    Raises:
+        SetupError: it is switched on.
+    """
+    if not is_connect(spark) and spark.sparkContext.getConf().get("spark.dynamicAllocation.enabled", "false") == "true":
+        raise SetupError(
+            "training needs all its workers at once, which Spark does not grant while executors come and go by "
+            "themselves; give --conf spark.dynamicAllocation.enabled=false."
+        )
+
+
+def wait_for_room(spark: SparkSession, wanted: int | None, *, cores_per_worker: int) -> int | None:
+    """Workers that there is room for: at once if there is for all wanted, else after waiting; None on Spark Connect."""
+    started = changed = time.monotonic()
+    is_local = not is_connect(spark) and str(spark.sparkContext.master).startswith("local[")
+    found = count_room(spark, cores_per_worker)
+    while found is not None and not is_local and time.monotonic() - started < WAIT_SECONDS:
+        if found and (found >= wanted if wanted is not None else time.monotonic() - changed > SETTLED_SECONDS):
+            break
+        time.sleep(POLL_SECONDS)
+        now = count_room(spark, cores_per_worker)
+        if now != found:
+            found, changed = now, time.monotonic()
+    return found
+
+
+def count_room(spark: SparkSession, cores_per_worker: int) -> int | None:
+    """Workers that there is room for now; None on Spark Connect."""
+    slots = count_slots(spark)
+    return None if slots is None else slots // cores_per_worker
 
 
 @dataclass(frozen=True)
@@ -41,9 +92,17 @@ class DriverHost:
 
 
 def driver_host(spark: SparkSession) -> DriverHost:
-    """As Spark itself is told; loopback on Spark Connect, which does not say."""
+    """As Spark itself is told; on Spark Connect, the address by which this client reaches the server."""
     if is_connect(spark):
-        return DriverHost("127.0.0.1", "127.0.0.1")
+        own = _own_address_towards(str(spark.client.host))
+        return DriverHost(own, own)
     conf = spark.sparkContext.getConf()
     advertised = str(conf.get("spark.driver.host", "127.0.0.1"))
     return DriverHost(str(conf.get("spark.driver.bindAddress", advertised)), advertised)
+
+
+def _own_address_towards(host: str) -> str:
+    """The address of this machine's interface on the way to a host; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((host, 9))
+        return str(probe.getsockname()[0])

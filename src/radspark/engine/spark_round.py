@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,17 +19,19 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from radspark.engine.worker import REPLY_SCHEMA, RoundJob, run_worker
-from radspark.errors import UserCodeError
+from radspark.errors import TrainingError, UserCodeError
 from radspark.frames.session import is_connect
 from radspark.training.round import RoundSpec, StepRecord
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RoundReply:
     """What the workers of a round sent back."""
 
-    missing: frozenset[tuple[str, int]]
-    """(split, shard) pairs that some worker lacked; then nothing was trained."""
+    missing: frozenset[int]
+    """Shards that no worker held; then nothing was trained."""
     steps: tuple[StepRecord, ...]
     labels_NC: NDArray[np.float32] | None
     """Of the validation samples, if the round ended an epoch."""
@@ -35,6 +40,25 @@ class RoundReply:
 
 class RoundLostError(Exception):
     """A worker or its executor went away; the round can be run again from the same state."""
+
+
+@contextmanager
+def cancellable(spark: SparkSession) -> Iterator[Callable[[], None]]:
+    """Gives what cancels, from any thread, the jobs that this thread starts inside the block."""
+    tag = f"radspark-{secrets.token_hex(4)}"
+    if is_connect(spark):
+        spark.addTag(tag)
+        try:
+            yield lambda: logger.debug("cancelled %s", spark.interruptTag(tag))
+        finally:
+            spark.removeTag(tag)
+    else:
+        context = spark.sparkContext
+        context.addJobTag(tag)
+        try:
+            yield lambda: context.cancelJobsWithTag(tag)
+        finally:
+            context.removeJobTag(tag)
 
 
 def run_spark_round(
@@ -53,6 +77,7 @@ def run_spark_round(
     Raises:
         RoundLostError: a worker went away.
         UserCodeError: a worker raised; its traceback is in the message.
+        TrainingError: a worker's disk is full.
     """
     if not is_connect(spark):
         spark.sparkContext.setJobDescription(description)
@@ -60,21 +85,29 @@ def run_spark_round(
         task = partial(run_worker, job=job, spec=spec)
         rows = make_frame().mapInArrow(task, REPLY_SCHEMA, barrier=True).collect()
     except (PySparkException, Py4JError) as error:
-        raise _explain(str(error)) from error
+        raise explain(str(error)) from error
     finally:
         if not is_connect(spark):
             spark.sparkContext.setLocalProperty("spark.job.description", None)  # type: ignore[arg-type]
     return _read_reply(rows, job.num_findings)
 
 
-def _explain(message: str) -> Exception:
+_REASONS = re.compile(
+    r"ExecutorLostFailure \(executor \S+ exited[^\n:]*|Python worker (?:exited unexpectedly|failed to connect)"
+    r"|Job \S+ cancelled|[Bb]arrier (?:stage|ResultStage)|SparkContext (?:was|has been) s\w+ down"
+)
+"""The parts of Spark's reasons that we repeat: the rest can name files, which name patients."""
+
+
+def explain(message: str) -> Exception:
     """A Python exception that reached Spark comes from before our own handling, such as a module that executors lack;
     everything else is a task, an executor or a host that went away."""
     _, found, traceback = message.partition("Traceback (most recent call last):")
     if found:
         return UserCodeError(f"a worker could not start:\n{found}{traceback.split('at org.apache.spark')[0].rstrip()}")
-    reason = re.search(r"(Job aborted|Job \d+ cancelled|Stage cancelled|ExecutorLost)[^\n]*", message)
-    return RoundLostError(reason.group(0) if reason else message.strip().splitlines()[0])
+    logger.debug("Spark's reason: %s", message)
+    reasons = list(dict.fromkeys(_REASONS.findall(message)))
+    return RoundLostError(f"Spark ended the job ({'; '.join(reasons) or 'for a reason that is in its own log'})")
 
 
 def _read_reply(rows: list[Any], num_findings: int) -> RoundReply:
@@ -83,11 +116,15 @@ def _read_reply(rows: list[Any], num_findings: int) -> RoundReply:
 
     if errors := payloads("error"):
         raise UserCodeError(f"a worker failed:\n{errors[0].decode()}")
+    if payloads("disk_full"):
+        raise TrainingError(
+            "the disk of a worker is full: its cache of samples needs room in Spark's local directory "
+            "(spark.local.dir), 64 KiB for an image of 256 x 256; free some, or spread the samples over more workers."
+        )
     if lost := payloads("lost_peer"):
         raise RoundLostError(lost[0].decode().strip().splitlines()[-1])
     if missing := payloads("missing"):
-        pairs = json.loads(missing[0])
-        return RoundReply(frozenset((split, shard) for split, shard in pairs), (), None, None)
+        return RoundReply(frozenset(json.loads(missing[0])), (), None, None)
     scores = [np.frombuffer(data, np.float32).reshape(-1, 2 * num_findings) for data in payloads("scores")]
     both = np.concatenate(scores) if scores else None
     return RoundReply(

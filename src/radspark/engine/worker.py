@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import socket
 import tempfile
 import traceback
@@ -17,12 +19,18 @@ import pyarrow as pa
 from pyspark import BarrierTaskContext
 
 from radspark.training.cache import SampleBatch, ShardCache, ShardName
-from radspark.training.shards import match_workers, shard_sizes, shards_of_worker
+from radspark.training.shards import Move, match_workers, plan_moves, shard_sizes, shards_of_worker
 
 if TYPE_CHECKING:
     from radspark.engine.channel import WorkerEnd
+    from radspark.training.collective import Group
 
 REPLY_SCHEMA = "kind string, rank int, payload binary"
+STORE_SECONDS = 300.0
+"""For workers that have met to join into a group."""
+EXCHANGE_SECONDS = 86_400.0
+"""Longest wait for another worker in an exchange; who is lost is noticed on the line to the driver, and far sooner."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -36,9 +44,8 @@ class RoundJob:
     num_findings: int
     samples: dict[str, int]
     """Split to number of samples."""
-    fed: frozenset[tuple[str, int]]
-    """(split, shard) pairs that come with this job."""
-    timeout_seconds: float
+    fed: frozenset[int]
+    """Shards whose samples come with this job."""
     cores_per_worker: int
     driver: tuple[str, int]
     """Where the driver listens."""
@@ -67,37 +74,36 @@ class Seat:
     first_address: str
     """Where rank 0 can be reached, and its port."""
     first_port: int
-    missing: list[tuple[str, int]]
-    """(split, shard) pairs that some worker lacks; the same on all workers."""
+    moves: list[Move]
+    """Shards that go from worker to worker before the steps; the same on all workers."""
+    missing: list[int]
+    """Shards that no worker holds; the same on all workers."""
 
 
 def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, spec: Any) -> Iterator[pa.RecordBatch]:
     """The task of one worker, for `mapInArrow(barrier=True)`.
 
-    Yields rows of REPLY_SCHEMA: `missing` if some worker lacks samples; else from rank 0 `steps`, from every rank
-    `scores`, while the state goes over the line to the driver. A failure is a row too, `error` or `lost_peer`: an
-    exception would say less, and Spark might try again what cannot succeed.
+    Yields rows of REPLY_SCHEMA: `missing` if there are shards that no worker holds; else from rank 0 `steps`, from
+    every rank `scores`, while the state goes over the line to the driver. A failure is a row too, `error`, `disk_full`
+    or `lost_peer`: an exception would say less, and Spark might try again what cannot succeed.
     """
     from radspark.engine.channel import WorkerEnd
-    from radspark.training.collective import open_store
 
     context = BarrierTaskContext.get()
     worker = context.partitionId()
     try:
-        cache = ShardCache(cache_folder(job.run_id), image_size=job.image_size, num_findings=job.num_findings)
-        _fill(cache, batches, job, worker)
-        address = _own_address(context)
-        store = open_store(address, timeout_seconds=job.timeout_seconds)
-        with WorkerEnd(job.driver, job.token) as line:
-            facts = {"address": address, "port": store.port, "held": _held_shards(cache, job)}
-            seat = take_seat(line.gather(worker, facts), worker, job)
-            if seat.missing:
-                yield _row("missing", seat.rank, json.dumps(seat.missing).encode())
-            else:
-                yield from _train(cache, job, spec, seat=seat, own_store=store, line=line)
+        with WorkerEnd(job.driver, job.token, worker) as line:
+            cache = ShardCache(cache_folder(job.run_id), image_size=job.image_size, num_findings=job.num_findings)
+            _fill(cache, batches, job, worker)
+            yield from _join(cache, job, spec, worker=worker, address=_own_address(context), line=line)
     except Exception as error:  # noqa: BLE001  every failure travels to the driver as a row
-        kind = "lost_peer" if _is_lost_peer(error) else "error"
-        yield _row(kind, worker, traceback.format_exc().encode())
+        yield _row(_kind(error), worker, traceback.format_exc().encode())
+
+
+def remove_cache(batches: Iterator[pa.RecordBatch], *, run_id: str) -> Iterator[pa.RecordBatch]:
+    """Remove a run's cache from this executor, for `mapInArrow(barrier=True)`."""
+    shutil.rmtree(cache_folder(run_id), ignore_errors=True)
+    yield from batches
 
 
 def cache_folder(run_id: str) -> Path:
@@ -107,8 +113,7 @@ def cache_folder(run_id: str) -> Path:
 
 
 def _fill(cache: ShardCache, batches: Iterator[pa.RecordBatch], job: RoundJob, worker: int) -> None:
-    sent = [name for name in job.names(job.shards(worker)) if (name.split, name.shard) in job.fed]
-    if sent:
+    if sent := [name for name in job.names(job.shards(worker)) if name.shard in job.fed]:
         cache.fill({name: job.size(name) for name in sent}, sample_batches(batches, job))
     for _ in batches:  # a process that leaves rows unread is not used again, and torch must be imported anew
         continue
@@ -140,6 +145,29 @@ def _stacked(column: pa.Array, dtype: type) -> np.ndarray[Any, Any]:
     return np.frombuffer(column.buffers()[2], dtype)[offsets[start] : offsets[end]]
 
 
+def _join(
+    cache: ShardCache, job: RoundJob, spec: Any, *, worker: int, address: str, line: WorkerEnd
+) -> Iterator[pa.RecordBatch]:
+    """Meet the others and take part in the round."""
+    from radspark.training.collective import join_group, open_store, reach_store
+    from radspark.training.moving import move_shards
+
+    store = open_store(address, timeout_seconds=STORE_SECONDS)
+    facts = {"address": address, "port": store.port, "held": _held_shards(cache, job)}
+    seat = take_seat(line.gather(facts), worker, job)
+    if seat.missing:
+        yield _row("missing", seat.rank, json.dumps(seat.missing).encode())
+        return
+    if seat.rank != 0:
+        store = reach_store(seat.first_address, seat.first_port, timeout_seconds=STORE_SECONDS)
+    with join_group(
+        store, rank=seat.rank, size=job.num_workers, own_address=seat.own_address, timeout_seconds=EXCHANGE_SECONDS
+    ) as group:
+        every_part = {name: job.size(name) for name in job.names(range(job.num_shards))}
+        move_shards(seat.moves, cache, sizes=every_part, group=group)
+        yield from _train(cache, job, spec, group=group, line=line)
+
+
 def _held_shards(cache: ShardCache, job: RoundJob) -> list[int]:
     """Shards of which every split is here."""
     return [
@@ -153,15 +181,17 @@ def take_seat(workers: list[dict[str, Any]], worker: int, job: RoundJob) -> Seat
     """This worker's seat, from the facts of all: computed alike on each."""
     held = [frozenset(facts["held"]) for facts in workers]
     ranks = match_workers(held, num_shards=job.num_shards)
-    first = workers[ranks.index(0)]
-    missing = {
-        (split, shard)
-        for other, rank in enumerate(ranks)
-        for shard in job.shards(rank)
-        if shard not in held[other]
-        for split in job.samples
-    }
-    return Seat(ranks[worker], workers[worker]["address"], first["address"], first["port"], sorted(missing))
+    worker_of_rank = [ranks.index(rank) for rank in range(len(ranks))]
+    moves, missing = plan_moves([held[worker] for worker in worker_of_rank], num_shards=job.num_shards)
+    first = workers[worker_of_rank[0]]
+    return Seat(
+        rank=ranks[worker],
+        own_address=workers[worker]["address"],
+        first_address=first["address"],
+        first_port=first["port"],
+        moves=moves,
+        missing=missing,
+    )
 
 
 def _own_address(context: BarrierTaskContext) -> str:
@@ -170,53 +200,49 @@ def _own_address(context: BarrierTaskContext) -> str:
     return socket.gethostbyname(host)
 
 
-def _train(
-    cache: ShardCache, job: RoundJob, spec: Any, *, seat: Seat, own_store: Any, line: WorkerEnd
-) -> Iterator[pa.RecordBatch]:
+def _train(cache: ShardCache, job: RoundJob, spec: Any, *, group: Group, line: WorkerEnd) -> Iterator[pa.RecordBatch]:
     import torch
 
-    from radspark.training.collective import join_group, reach_store
     from radspark.training.round import run_round
     from radspark.training.state import PackedState
 
     torch.set_num_threads(job.cores_per_worker)
-    is_first = seat.rank == 0
-    timeout = job.timeout_seconds
-    store = own_store if is_first else reach_store(seat.first_address, seat.first_port, timeout_seconds=timeout)
+    is_first = group.rank == 0
     shards = {
-        split: {shard: cache.open(ShardName(split, shard, job.num_shards)) for shard in job.shards(seat.rank)}
+        split: {
+            name.shard: cache.open(name, job.size(name))
+            for name in job.names(job.shards(group.rank))
+            if name.split == split
+        }
         for split in job.samples
     }
-    with join_group(
-        store, rank=seat.rank, size=job.num_workers, own_address=seat.own_address, timeout_seconds=timeout
-    ) as group:
-        outcome = run_round(
-            spec,
-            PackedState.read(group.broadcast(line.fetch_state() if is_first else None)).unpack(),
-            train=shards["train"],
-            validation=shards.get("validation", {}),
-            group=group,
-            on_step=line.send_step if is_first else _tell_nobody,
-        )
+    outcome = run_round(
+        spec,
+        PackedState.read(group.broadcast(line.fetch_state() if is_first else None)).unpack(),
+        train=shards["train"],
+        validation=shards.get("validation", {}),
+        group=group,
+        on_step=line.send_step if is_first else _tell_nobody,
+    )
     if is_first:
         line.send_state(outcome.state.pack().data)
         yield _row("steps", 0, json.dumps([asdict(step) for step in outcome.steps]).encode())
     for scores in outcome.scores:
-        yield _row("scores", seat.rank, np.concatenate([scores.labels_NC, scores.probabilities_NC], 1).tobytes())
+        yield _row("scores", group.rank, np.concatenate([scores.labels_NC, scores.probabilities_NC], 1).tobytes())
 
 
 def _tell_nobody(step: Any) -> None:
     """Only rank 0 tells of steps."""
 
 
-def _is_lost_peer(error: BaseException) -> bool:
-    """Whether another worker went away, which says nothing of why: its own row does, if it lives."""
-    import torch.distributed as dist
+def _kind(error: BaseException) -> str:
+    """Of the row that tells of a failure. Who only lost another worker cannot say why; that one's own row does."""
+    from radspark.engine.channel import LineLostError
+    from radspark.training.collective import is_from_exchange
 
-    if isinstance(error, dist.DistError):
-        return True
-    frames = traceback.extract_tb(error.__traceback__)
-    return isinstance(error, RuntimeError) and any("distributed" in frame.filename for frame in frames)
+    if isinstance(error, LineLostError) or is_from_exchange(error):
+        return "lost_peer"
+    return "disk_full" if isinstance(error, OSError) and error.errno in FULL else "error"
 
 
 def _row(kind: str, rank: int, payload: bytes) -> pa.RecordBatch:

@@ -16,7 +16,7 @@ from torch import nn
 from radspark.bundle import Bundle
 from radspark.engine.checkpoint import CheckpointFolder, check_choices, resume_from
 from radspark.engine.observer import Observer
-from radspark.engine.run import Run, TrainingResult
+from radspark.engine.run import Run, TrainingResult, first_state
 from radspark.engine.slots import choose_num_workers
 from radspark.errors import DataError, WeightsError
 from radspark.frames.filesystem import fetched
@@ -31,6 +31,7 @@ from radspark.nn.watch import check_metric
 from radspark.samples.feed import IndexedSamples, SampleColumns, index_samples
 from radspark.samples.origin import find_origin
 from radspark.settings import Recipe
+from radspark.training.state import PackedState
 
 logger = logging.getLogger(__name__)
 
@@ -96,13 +97,15 @@ class XRayClassifier(
         recipe = self.getRecipe()
         labels = self._label_set()
         spark = dataset.sparkSession
-        num_workers = choose_num_workers(spark, recipe.training.num_workers)
+        num_workers = choose_num_workers(
+            spark, recipe.training.num_workers, cores_per_worker=recipe.training.cores_per_worker
+        )
         check_metric(recipe.training.metric, METRICS, setting="training.metric")
         columns = self._columns(dataset)
         recipe = with_preparation_of(recipe, dataset, columns.image)
         checkpoints = self._checkpoint_folder()
         # Weights that do not fit are told before the images are decoded, which can take hours.
-        first_network = None if self.getOrDefault(self.resume) else self._first_network(spark, recipe, len(labels))
+        state = None if self.getOrDefault(self.resume) else self._first_state(spark, recipe, len(labels))
         samples = index_samples(
             dataset, columns=columns, num_findings=len(labels), seed=recipe.training.seed, num_slots=num_workers
         )
@@ -119,7 +122,7 @@ class XRayClassifier(
                 checkpoints=checkpoints,
                 observers=self.observers,
             )
-            result = _resume(run, checkpoints, samples, recipe) if first_network is None else run.train(first_network)
+            result = _resume(run, checkpoints, samples, recipe) if state is None else run.train(state)
         finally:
             samples.release()
         bundle = Bundle(
@@ -174,16 +177,17 @@ class XRayClassifier(
             )
         return partial(build_network, recipe.model.without_weights(), num_findings, seed=recipe.training.seed)
 
-    def _first_network(self, spark: SparkSession, recipe: Recipe, num_findings: int) -> nn.Module:
-        """The network with the weights that training starts from."""
+    def _first_state(self, spark: SparkSession, recipe: Recipe, num_findings: int) -> PackedState:
+        """The weights that training starts from."""
         source = recipe.model.weights
         if self.moduleFactory is not None or source == "none":
-            return self._network_builder(recipe, num_findings)()
+            return first_state(self._network_builder(recipe, num_findings)(), recipe)
+        build = partial(build_network, recipe.model, num_findings, seed=recipe.training.seed)
         if source == "imagenet":
-            return build_network(recipe.model, num_findings, seed=recipe.training.seed, weights="imagenet")
+            return first_state(build(weights="imagenet"), recipe)
         try:
             with fetched(spark, source) as path:
-                return build_network(recipe.model, num_findings, seed=recipe.training.seed, weights=path)
+                return first_state(build(weights=path), recipe)
         except FileNotFoundError as error:
             raise WeightsError(f"weights must be none, imagenet or a file; {error}") from error
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from radspark.errors import DataError
@@ -50,6 +50,8 @@ class IndexedSamples:
     """Decoded samples on Spark's disks with their place in the fixed order."""
 
     frame: DataFrame
+    decoded: DataFrame
+    """What `frame` is made from and Spark keeps."""
     image_size: int
     num_findings: int
     counts: dict[str, SplitCounts]
@@ -59,14 +61,8 @@ class IndexedSamples:
     unreadable: tuple[tuple[str, str], ...]
     """Path (or image id) and error."""
 
-    def feed(
-        self, *, num_shards: int, num_workers: int, missing: Collection[tuple[str, int]] | None = None
-    ) -> DataFrame:
-        """Rows addressed to workers: partition w holds the shards of worker w.
-
-        Args:
-            missing: (split, shard) pairs to send; None sends all.
-        """
+    def feed(self, *, num_shards: int, num_workers: int, shards: Collection[int]) -> DataFrame:
+        """The samples of some shards, addressed to workers: partition w holds those that rank w takes."""
         worker_of_shard = [0] * num_shards
         for worker in range(num_workers):
             for shard in shards_of_worker(worker, num_shards=num_shards, num_workers=num_workers):
@@ -77,9 +73,8 @@ class IndexedSamples:
                 "place": F.floor(F.col("position") / num_shards).cast("long"),
             }
         )
-        if missing is not None:
-            wanted = [F.lit(f"{split}-{shard}") for split, shard in missing]
-            placed = placed.where(F.concat_ws("-", "split", "shard").isin(*wanted))
+        if len(shards) < num_shards:
+            placed = placed.where(F.col("shard").isin(*shards))
         workers = F.array(*[F.lit(worker) for worker in worker_of_shard])
         addressed = placed.withColumn("worker", F.element_at(workers, F.col("shard") + 1))
         return repartition_exactly(addressed, num_workers, "worker").select(
@@ -88,7 +83,7 @@ class IndexedSamples:
 
     def release(self) -> None:
         """Give back Spark's disk space."""
-        self.frame.unpersist()
+        self.decoded.unpersist()
 
 
 def index_samples(
@@ -100,19 +95,29 @@ def index_samples(
         num_slots: tasks that can run at once; the samples are kept in about four partitions for each.
 
     Raises:
-        DataError: no readable training image, images of several sizes, or labels of another length.
+        DataError: no readable training image; images that are not square, 8-bit grey and of one size; labels of another
+            length or outside their range; an id that is null or occurs twice.
     """
     bucket_bits = max(3, (4 * num_slots - 1).bit_length())
     ordered = _ordered(_select(samples, columns), seed=seed, bucket_bits=bucket_bits).persist(StorageLevel.DISK_ONLY)
+    try:
+        return _index(ordered, num_findings)
+    except BaseException:
+        ordered.unpersist()
+        raise
+
+
+def _index(ordered: DataFrame, num_findings: int) -> IndexedSamples:
     rows = _count(ordered, num_findings)
     if not any(row["split"] == "train" and row["is_readable"] for row in rows):
-        ordered.unpersist()
         raise DataError("no readable training image: check the split column and `radspark data check`.")
+    _check_rows(rows, num_findings)
     image_size = _the_image_size(rows)
-    if any(length != num_findings for row in rows for length in row["label_lengths"]):
-        raise DataError(f"every sample must have {num_findings} labels, some have another number.")
+    if (repeated := ordered.groupBy("bucket", "image_id").count().where("count > 1").count()) > 0:
+        raise DataError(f"each sample must have an id of its own; {repeated} ids occur more than once.")
     return IndexedSamples(
         frame=_with_positions(ordered, rows),
+        decoded=ordered,
         image_size=image_size,
         num_findings=num_findings,
         counts={split: _split_counts(rows, split, num_findings) for split in SPLITS},
@@ -133,6 +138,7 @@ def _select(samples: DataFrame, columns: SampleColumns) -> DataFrame:
         image["data"].alias("pixels"),
         image["height"].alias("height"),
         image["width"].alias("width"),
+        ((image["nChannels"] == 1) & (image["mode"] == 0)).alias("is_grey"),
         F.when(image.isNull(), F.coalesce(error, F.lit("no image"))).alias("error"),
         F.when(image.isNull(), F.col(named[0]).cast("string")).alias("named"),
     ).where(F.col("split").isin(*SPLITS))
@@ -161,6 +167,10 @@ def _count(ordered: DataFrame, num_findings: int) -> list[Any]:
     def total(value: float, finding: int) -> Any:
         return F.sum((F.get("labels", F.lit(finding)) == value).cast("long"))
 
+    def number(condition: Any) -> Any:
+        return F.sum(condition.cast("long"))
+
+    is_whole = F.col("is_grey") & (F.length("pixels") == F.col("height") * F.col("width"))
     identity = F.xxhash64("image_id", "split", "labels", "is_readable")
     return (
         ordered.groupBy("bucket", "split", "is_readable")
@@ -169,13 +179,49 @@ def _count(ordered: DataFrame, num_findings: int) -> list[Any]:
             F.min("row_number").alias("first_row"),
             F.bit_xor(identity).alias("fingerprint"),
             F.collect_set(F.struct("height", "width")).alias("sizes"),
-            F.collect_set(F.size("labels")).alias("label_lengths"),
+            number(F.col("image_id").isNull()).alias("null_ids"),
+            number(F.col("is_readable") & ~is_whole).alias("not_grey"),
+            number(F.coalesce(F.size("labels") != num_findings, F.lit(True))).alias("wrong_lengths"),
+            number(F.exists("labels", _is_no_label)).alias("wrong_values"),
+            number(F.exists("labels", _is_uncertain)).alias("uncertain"),
             F.array(*[total(1.0, i) for i in range(num_findings)]).alias("positives"),
             F.array(*[total(0.0, i) for i in range(num_findings)]).alias("negatives"),
         )
         .orderBy("bucket", "split")
         .collect()
     )
+
+
+def _is_no_label(value: Column) -> Column:
+    """NaN is above all numbers in Spark; null is an unknown label."""
+    return (value < 0.0) | (value > 1.0)
+
+
+def _is_uncertain(value: Column) -> Column:
+    return (value > 0.0) & (value < 1.0)
+
+
+def _check_rows(rows: list[Any], num_findings: int) -> None:
+    """Refuse samples that training would take for something else than they are."""
+
+    def total(name: str, split: str | None = None) -> int:
+        return sum(row[name] or 0 for row in rows if split in (None, row["split"]))
+
+    if count := total("null_ids"):
+        raise DataError(f"each sample must have an id of its own; {count} have none.")
+    if count := total("not_grey"):
+        raise DataError(
+            f"images must be 8-bit grey, one channel, mode 0, as read_images makes them; {count} are something else."
+        )
+    if count := total("wrong_lengths"):
+        raise DataError(f"every sample must have {num_findings} labels, {count} have another number or none.")
+    if count := total("wrong_values"):
+        raise DataError(f"a label must be 1, 0 or null (unknown), {count} samples have other values.")
+    if count := total("uncertain", "validation"):
+        raise DataError(
+            f"labels between 0 and 1 are for training alone, {count} validation samples have some; "
+            "make them 0, 1 or null."
+        )
 
 
 def _with_positions(ordered: DataFrame, rows: list[Any]) -> DataFrame:

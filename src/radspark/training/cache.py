@@ -1,12 +1,16 @@
 """A worker's local cache: the prepared samples of a shard as memory-mapped files, filled once and read at every step.
 
-Shapes: N samples of the shard, C findings, S side of a prepared image.
+A shard is there whole or not at all: it is written beside its place and moved in one step. Workers of one executor
+share a cache. Shapes: N samples of the shard, B of a batch, C findings, S side of a prepared image.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class ShardName:
     """One part of one split; the folder of the cache that holds it."""
 
@@ -44,6 +48,10 @@ class CachedShard:
     def __len__(self) -> int:
         return len(self.keys_N)
 
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """All that it consists of."""
+        return self.images_NSS, self.labels_NC, self.keys_N
+
 
 @dataclass(frozen=True)
 class SampleBatch:
@@ -67,53 +75,83 @@ class ShardCache:
 
     def holds(self, name: ShardName) -> bool:
         """Whether every sample of the shard is here."""
-        return (self._folder / name.folder / "complete.json").is_file()
+        return (self._folder / name.folder).is_dir()
 
-    def fill(self, sizes: dict[ShardName, int], batches: Iterable[SampleBatch]) -> None:
-        """Write shards of known sizes from batches in any order.
+    def fill(self, sizes: Mapping[ShardName, int], batches: Iterable[SampleBatch]) -> None:
+        """Write shards of known sizes from batches in any order; those that are here already stay.
 
         Raises:
             OSError: the disk is full.
             ValueError: a shard got another number of samples than its size.
         """
+        with self.new({name: size for name, size in sizes.items() if not self.holds(name)}) as shards:
+            written = dict.fromkeys(shards, 0)
+            for batch in batches:
+                if batch.name not in shards:
+                    continue
+                shard = shards[batch.name]
+                shard.images_NSS[batch.indices_B] = batch.images_BSS
+                shard.labels_NC[batch.indices_B] = batch.labels_BC
+                shard.keys_N[batch.indices_B] = batch.keys_B
+                written[batch.name] += len(batch.indices_B)
+            for name, count in written.items():
+                if count != sizes[name]:
+                    raise ValueError(f"shard {name.folder} must hold {sizes[name]} samples, got {count}.")
+
+    @contextmanager
+    def new(self, sizes: Mapping[ShardName, int]) -> Iterator[dict[ShardName, CachedShard]]:
+        """Writable shards, which come into the cache when the block ends well; those without samples have no files.
+
+        Raises:
+            OSError: the disk is full.
+        """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        open_shards = {name: self._map(name, size, mode="w+") for name, size in sizes.items() if size}
-        written = dict.fromkeys(sizes, 0)
-        for batch in batches:
-            shard = open_shards[batch.name]
-            shard.images_NSS[batch.indices_B] = batch.images_BSS
-            shard.labels_NC[batch.indices_B] = batch.labels_BC
-            shard.keys_N[batch.indices_B] = batch.keys_B
-            written[batch.name] += len(batch.indices_B)
-        for name, size in sizes.items():
-            if written[name] != size:
-                raise ValueError(f"shard {name.folder} must hold {size} samples, got {written[name]}.")
-            folder = self._folder / name.folder
-            folder.mkdir(mode=0o700, exist_ok=True)
-            (folder / "complete.json").write_text(json.dumps({"num_samples": size}))
+        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._folder))
+        try:
+            shards = {name: self._create(staging / name.folder, size) for name, size in sizes.items() if size}
+            yield shards
+            for name in shards:
+                self._place(staging / name.folder, name)
+        finally:
+            shutil.rmtree(staging)
 
-    def open(self, name: ShardName) -> CachedShard:
-        """Map a complete shard."""
-        size = json.loads((self._folder / name.folder / "complete.json").read_text())["num_samples"]
-        return self._map(name, size, mode="r") if size else self._empty()
+    def open(self, name: ShardName, size: int) -> CachedShard:
+        """Map a shard of `size` samples that is here."""
+        if size == 0:
+            images, labels, keys = (np.empty(shape, dtype) for _, dtype, shape in self._files(0))
+            return CachedShard(images, labels, keys)
+        return self._map(self._folder / name.folder, size, mode="r")
 
-    def _map(self, name: ShardName, size: int, *, mode: str) -> CachedShard:
-        folder = self._folder / name.folder
-        folder.mkdir(mode=0o700, exist_ok=True)
+    def remove(self) -> None:
+        """Remove the folder with all its shards, if it is there."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
-        def array(file: str, dtype: type, shape: tuple[int, ...]) -> Any:
-            return np.memmap(folder / file, dtype=dtype, mode=mode, shape=shape)  # type: ignore[call-overload]
+    def _place(self, written: Path, name: ShardName) -> None:
+        try:
+            written.rename(self._folder / name.folder)
+        except OSError:
+            if not self.holds(name):  # else another worker of this executor was first
+                raise
 
-        return CachedShard(
-            images_NSS=array("images.u8", np.uint8, (size, self._image_size, self._image_size)),
-            labels_NC=array("labels.f32", np.float32, (size, self._num_findings)),
-            keys_N=array("keys.i64", np.int64, (size,)),
-            folder=folder,
+    def _create(self, folder: Path, size: int) -> CachedShard:
+        folder.mkdir(mode=0o700)
+        for file, dtype, shape in self._files(size):
+            with (folder / file).open("wb") as handle:
+                # A hole in a file that is mapped kills the process where a full disk should be an error.
+                os.posix_fallocate(handle.fileno(), 0, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        return self._map(folder, size, mode="r+")
+
+    def _map(self, folder: Path, size: int, *, mode: str) -> CachedShard:
+        images, labels, keys = (
+            np.memmap(folder / file, dtype=dtype, mode=mode, shape=shape)  # type: ignore[call-overload]
+            for file, dtype, shape in self._files(size)
         )
+        return CachedShard(images, labels, keys, folder)
 
-    def _empty(self) -> CachedShard:
-        return CachedShard(
-            images_NSS=np.empty((0, self._image_size, self._image_size), np.uint8),
-            labels_NC=np.empty((0, self._num_findings), np.float32),
-            keys_N=np.empty(0, np.int64),
-        )
+    def _files(self, size: int) -> list[tuple[str, Any, tuple[int, ...]]]:
+        """Name, type and shape of the files of a shard."""
+        return [
+            ("images.u8", np.uint8, (size, self._image_size, self._image_size)),
+            ("labels.f32", np.float32, (size, self._num_findings)),
+            ("keys.i64", np.int64, (size,)),
+        ]

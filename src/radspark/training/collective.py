@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Protocol
 
 import psutil
 import torch
 import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+_DIST = Path(dist.__file__).parent
+
+INTERFACE = "GLOO_SOCKET_IFNAME"
 
 
 class Group(Protocol):
@@ -28,6 +34,14 @@ class Group(Protocol):
         """Rank 0's bytes, on every worker; the others pass None."""
         ...
 
+    def send(self, tensor: torch.Tensor, target: int) -> None:
+        """Give a tensor to one worker, which receives it."""
+        ...
+
+    def receive_(self, tensor: torch.Tensor, source: int) -> None:
+        """Fill a tensor with what one worker sends."""
+        ...
+
 
 class SingleWorker:
     """A group of one: nothing to add up."""
@@ -42,6 +56,14 @@ class SingleWorker:
         """The bytes themselves."""
         assert data is not None
         return data
+
+    def send(self, tensor: torch.Tensor, target: int) -> None:
+        """There is nobody to give anything to."""
+        raise ValueError("a group of one has no other worker")
+
+    def receive_(self, tensor: torch.Tensor, source: int) -> None:
+        """There is nobody to get anything from."""
+        raise ValueError("a group of one has no other worker")
 
 
 class ProcessGroup:
@@ -63,6 +85,14 @@ class ProcessGroup:
         dist.broadcast(torch.frombuffer(received, dtype=torch.uint8), 0)
         return received
 
+    def send(self, tensor: torch.Tensor, target: int) -> None:
+        """Blocks until the other worker takes it."""
+        dist.send(tensor, target)
+
+    def receive_(self, tensor: torch.Tensor, source: int) -> None:
+        """Blocks until it is here."""
+        dist.recv(tensor, source)
+
 
 def open_store(address: str, *, timeout_seconds: float) -> TCPStore:
     """Where workers would meet if this one became rank 0: listens on a free port, `store.port`."""
@@ -81,20 +111,34 @@ def join_group(store: TCPStore, *, rank: int, size: int, own_address: str, timeo
     Args:
         store: rank 0's.
         own_address: where this worker can be reached; its interface carries the exchange.
-        timeout_seconds: a peer that stays silent for longer counts as dead; a closed connection is noticed at once.
+        timeout_seconds: longest wait for another worker in an exchange; a closed connection is noticed at once.
     """
     if size == 1:
         yield SingleWorker()
         return
-    interface = interface_of(own_address)
-    if interface:
-        os.environ["GLOO_SOCKET_IFNAME"] = interface
+    before = os.environ.get(INTERFACE)
+    if interface := interface_of(own_address):
+        os.environ[INTERFACE] = interface
     timeout = timedelta(seconds=timeout_seconds)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timeout)
+    try:
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timeout)
+    finally:
+        if before is None:
+            os.environ.pop(INTERFACE, None)
+        else:
+            os.environ[INTERFACE] = before
     try:
         yield ProcessGroup(rank, size)
     finally:
         dist.destroy_process_group()
+
+
+def is_from_exchange(error: BaseException) -> bool:
+    """Whether an exchange failed because another worker went away: raised by torch.distributed, not through it."""
+    if isinstance(error, dist.DistError):
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, RuntimeError) and bool(frames) and Path(frames[-1].filename).is_relative_to(_DIST)
 
 
 def interface_of(address: str) -> str | None:

@@ -70,7 +70,7 @@ def shards_of_worker(worker: int, *, num_shards: int, num_workers: int) -> range
 
 
 def match_workers(held: Sequence[frozenset[int]], *, num_shards: int) -> list[int]:
-    """Rank of each worker: it takes the first free range of shards that it already holds whole, else what is left.
+    """Rank of each worker, such that workers keep what they hold: the pairs with most shards in common come first.
 
     Args:
         held: for each worker, the shards that its local cache holds.
@@ -79,14 +79,45 @@ def match_workers(held: Sequence[frozenset[int]], *, num_shards: int) -> list[in
     ranges = [
         frozenset(shards_of_worker(rank, num_shards=num_shards, num_workers=num_workers)) for rank in range(num_workers)
     ]
+    pairs = sorted(
+        (-len(shards & wanted), worker, rank)
+        for worker, shards in enumerate(held)
+        for rank, wanted in enumerate(ranges)
+    )
     ranks: dict[int, int] = {}
-    free = list(range(num_workers))
-    for worker, shards in enumerate(held):
-        rank = next((r for r in free if ranges[r] <= shards), None)
-        if rank is not None:
+    taken: set[int] = set()
+    for _, worker, rank in pairs:
+        if worker not in ranks and rank not in taken:
             ranks[worker] = rank
-            free.remove(rank)
-    for worker in range(num_workers):
-        if worker not in ranks:
-            ranks[worker] = free.pop(0)
+            taken.add(rank)
     return [ranks[worker] for worker in range(num_workers)]
+
+
+@dataclass(frozen=True)
+class Move:
+    """A shard on its way from a worker that holds it to the one that takes it."""
+
+    shard: int
+    source: int
+    """Rank."""
+    target: int
+    """Rank."""
+
+
+def plan_moves(held: Sequence[frozenset[int]], *, num_shards: int) -> tuple[list[Move], list[int]]:
+    """What goes from worker to worker before a round, and the shards that no worker holds.
+
+    Args:
+        held: for each rank, the shards that its local cache holds.
+    """
+    moves, missing = [], []
+    for target, shards in enumerate(held):
+        for shard in shards_of_worker(target, num_shards=num_shards, num_workers=len(held)):
+            if shard in shards:
+                continue
+            source = next((rank for rank, others in enumerate(held) if shard in others), None)
+            if source is None:
+                missing.append(shard)
+            else:
+                moves.append(Move(shard, source, target))
+    return moves, missing
