@@ -1,8 +1,11 @@
 """Checkpoints: what was saved comes back, and a damaged one gives way to the one before it."""
 
+from __future__ import annotations
+
 import dataclasses
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +17,9 @@ from radspark.errors import TrainingError
 from radspark.nn.schedules import ScheduleState
 from radspark.settings import PRESETS
 from radspark.training.state import PackedState, TrainingState
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 RECIPE = PRESETS["deck-adam"]
 
@@ -93,16 +99,44 @@ def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
 
 def test_resuming_with_other_samples_is_refused(tmp_path: Path) -> None:
     CheckpointFolder(tmp_path).save(state(5), record(), RECIPE)
-    assert resume_from(tmp_path, fingerprint="f").state.step == 5
+    assert resume_from(CheckpointFolder(tmp_path), fingerprint="f").state.step == 5
     with pytest.raises(TrainingError, match="samples are not those of the run"):
-        resume_from(tmp_path, fingerprint="other")
+        resume_from(CheckpointFolder(tmp_path), fingerprint="other")
 
 
 def test_resuming_without_a_checkpoint_says_so(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no whole checkpoint"):
-        resume_from(tmp_path / "nothing", fingerprint="f")
+        resume_from(CheckpointFolder(tmp_path / "nothing"), fingerprint="f")
 
 
 def test_epochs_since_best_counts_from_the_best() -> None:
     assert dataclasses.replace(record(), best_epoch=None).epochs_since_best == 1
     assert record(best_epoch=1).epochs_since_best == 0
+
+
+@pytest.mark.spark
+def test_checkpoints_live_on_another_file_system(spark: SparkSession, tmp_path: Path) -> None:
+    """Hadoop's viewfs is remote but for its bytes."""
+    table = f"t{abs(hash(tmp_path))}"
+    spark.sparkContext._jsc.hadoopConfiguration().set(f"fs.viewfs.mounttable.{table}.link./data", tmp_path.as_uri())
+    uri = f"viewfs://{table}/data/run/checkpoints"
+    folder = CheckpointFolder.at(spark, uri)
+    folder.save_best(KeptWeights({"w": np.arange(3.0)}, np.ones((4, 2)), np.zeros((4, 2)), epoch=1))
+    for step in (5, 10, 15):
+        folder.save(state(step), record(best_epoch=1), RECIPE)
+    entries = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir() if not path.name.startswith(".")}
+    assert entries == {"best-00001.safetensors", "step-00000010", "step-00000015"}
+    again = CheckpointFolder.at(spark, uri)
+    assert again.load_newest().state.data == state(15).data
+    with pytest.raises(TrainingError, match=f"{uri} holds the checkpoints of an earlier run"):
+        again.check_unused()
+
+
+def test_a_damaged_best_is_a_damaged_checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = CheckpointFolder(tmp_path)
+    folder.save(state(5), record(), RECIPE)
+    folder.save_best(KeptWeights({"w": np.arange(3.0)}, np.ones((4, 2)), np.zeros((4, 2)), epoch=1))
+    folder.save(state(10), record(best_epoch=1), RECIPE)
+    (tmp_path / "best-00001.safetensors").write_bytes(b"cut")
+    assert folder.load_newest().state.step == 5
+    assert "step-00000010 is damaged" in caplog.text

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
+from pyspark.sql import SparkSession
+from safetensors import SafetensorError
 
 from radspark.engine.history import RunRecord
 from radspark.errors import TrainingError
+from radspark.frames.filesystem import Mirror, local_path
 from radspark.settings import Recipe, from_dict, to_dict
 from radspark.training.state import PackedState
 
@@ -76,13 +79,30 @@ class Checkpoint:
 class CheckpointFolder:
     """`checkpoints/` of a run: `step-00000120/` folders, and `best-00003.safetensors`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, shown: str | None = None, push: Callable[[str], None] | None = None) -> None:
+        """Checkpoints in a folder of this machine.
 
-    @property
-    def path(self) -> Path:
-        """The folder itself."""
-        return self._folder
+        Args:
+            shown: its name in messages, where it stands for another.
+            push: called with the name of each new entry, after older ones were removed.
+        """
+        self._folder = folder
+        self._push = push
+        self.shown = str(folder) if shown is None else shown
+        """Its name in messages."""
+
+    @classmethod
+    def at(cls, spark: SparkSession, uri: str) -> CheckpointFolder:
+        """Checkpoints on any file system that Spark reaches; those of another machine are written here and copied.
+
+        Raises:
+            SetupError: a file is there, or Spark Connect is in between.
+        """
+        local = local_path(uri)
+        if local is not None:
+            return cls(local)
+        mirror = Mirror(spark, uri)
+        return cls(mirror.folder, shown=uri, push=mirror.push)
 
     def check_unused(self) -> None:
         """Check that a new run may write here: checkpoints of two runs in one folder could not be told apart.
@@ -92,7 +112,7 @@ class CheckpointFolder:
         """
         if self._complete():
             raise TrainingError(
-                f"{self._folder} holds the checkpoints of an earlier run; resume that run, or use another folder."
+                f"{self.shown} holds the checkpoints of an earlier run; resume that run, or use another folder."
             )
 
     def save(
@@ -118,6 +138,8 @@ class CheckpointFolder:
         for old in self._complete()[:-KEPT]:
             shutil.rmtree(old)
         self._drop_old_bests(record.best_epoch)
+        if self._push is not None:
+            self._push(target.name)
 
     def save_best(self, weights: KeptWeights) -> None:
         """Write the best weights so far; a checkpoint that names this epoch follows."""
@@ -128,6 +150,8 @@ class CheckpointFolder:
         staging = target.with_suffix(".partial")
         _write_synced(staging, _to_safetensors(tensors))
         staging.rename(target)
+        if self._push is not None:
+            self._push(target.name)
 
     def load_best(self, epoch: int) -> KeptWeights:
         """Read the weights of the best epoch."""
@@ -141,7 +165,7 @@ class CheckpointFolder:
         for folder in reversed(self._complete()):
             try:
                 return self._load(folder)
-            except (OSError, ValueError, KeyError, TypeError) as error:  # noqa: PERF203
+            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:  # noqa: PERF203
                 logger.warning("checkpoint %s is damaged (%s); using the one before it", folder.name, error)
         return None
 
@@ -171,18 +195,18 @@ class CheckpointFolder:
             path.unlink()
 
 
-def resume_from(folder: Path, *, fingerprint: str) -> Checkpoint:
+def resume_from(folder: CheckpointFolder, *, fingerprint: str) -> Checkpoint:
     """The newest whole checkpoint of a run, refused if the samples are others.
 
     Raises:
         TrainingError: no checkpoint, or other samples.
     """
-    checkpoint = CheckpointFolder(folder).load_newest()
+    checkpoint = folder.load_newest()
     if checkpoint is None:
-        raise TrainingError(f"{folder} holds no whole checkpoint to resume from; start the run anew.")
+        raise TrainingError(f"{folder.shown} holds no whole checkpoint to resume from; start the run anew.")
     if checkpoint.record.fingerprint != fingerprint:
         raise TrainingError(
-            f"the samples are not those of the run in {folder.parent}: their ids, splits or labels differ "
+            f"the samples are not those of the run in {folder.shown}: their ids, splits or labels differ "
             f"(fingerprint {fingerprint}, checkpoint {checkpoint.record.fingerprint}); resume with the same data."
         )
     return checkpoint

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,10 +44,10 @@ def fetched(spark: SparkSession, uri: str) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="radspark-") as folder:
         copy = Path(folder) / Path(urlparse(uri).path).name
-        system, path = _hadoop(spark, uri)
-        if not system.exists(path):
+        place = _HadoopPlace(spark, uri)
+        if not place.exists():
             raise FileNotFoundError(f"{uri} does not exist.")
-        system.copyToLocalFile(False, path, _hadoop_path(spark, copy.as_uri()), True)
+        place.get(copy)
         yield copy
 
 
@@ -80,6 +81,40 @@ def absolute_uri(spark: SparkSession, path: str) -> str:
         return path
     system, found = _hadoop(spark, path)
     return str(found.makeQualified(system.getUri(), system.getWorkingDirectory()).toString())
+
+
+class Mirror:
+    """A folder of this machine that stands for one on another file system, entry by entry of its top level."""
+
+    def __init__(self, spark: SparkSession, uri: str) -> None:
+        """Copy what is there into a temporary folder, which goes with this object.
+
+        Raises:
+            SetupError: a file is there, or Spark Connect is in between.
+        """
+        self._spark = spark
+        self._uri = uri.rstrip("/")
+        self.folder = Path(tempfile.mkdtemp(prefix="radspark-"))
+        """The local side."""
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        names = _HadoopPlace(spark, self._uri).list_names()
+        if names is None:
+            raise SetupError(f"{uri} is a file; give a folder.")
+        for name in names:
+            if not name.startswith("."):
+                _HadoopPlace(spark, f"{self._uri}/{name}").get(self.folder / name)
+
+    def push(self, name: str) -> None:
+        """Copy one entry to the other side, where it appears whole; then remove there what is no longer here.
+
+        Raises:
+            OSError: the file system refused.
+        """
+        _HadoopPlace(self._spark, f"{self._uri}/{name}").put(self.folder / name)
+        here = {item.name for item in self.folder.iterdir()}
+        for other in _HadoopPlace(self._spark, self._uri).list_names() or []:
+            if other not in here:
+                _HadoopPlace(self._spark, f"{self._uri}/{other}").remove()
 
 
 class _Place(Protocol):
@@ -119,12 +154,21 @@ class _HadoopPlace:
         self._spark = spark
         self._system, self._path = _hadoop(spark, uri)
 
+    def exists(self) -> bool:
+        return bool(self._system.exists(self._path))
+
     def list_names(self) -> list[str] | None:
-        if not self._system.exists(self._path):
+        if not self.exists():
             return []
         if not self._system.getFileStatus(self._path).isDirectory():
             return None
         return [str(item.getPath().getName()) for item in self._system.listStatus(self._path)]
+
+    def get(self, target: Path) -> None:
+        self._system.copyToLocalFile(False, self._path, _hadoop_path(self._spark, target.as_uri()), True)
+
+    def remove(self) -> None:
+        self._system.delete(self._path, True)
 
     def put(self, folder: Path) -> None:
         staging = _hadoop_path(self._spark, f"{self._path.getParent()}/.{self._path.getName()}.partial")

@@ -103,7 +103,7 @@ class XRayClassifier(
         check_metric(recipe.training.metric, METRICS, setting="training.metric")
         columns = self._columns(dataset)
         recipe = with_preparation_of(recipe, dataset, columns.image)
-        checkpoints = self._checkpoint_folder()
+        checkpoints = self._checkpoint_folder(spark)
         # Weights that do not fit are told before the images are decoded, which can take hours.
         state = None if self.getOrDefault(self.resume) else self._first_state(spark, recipe, len(labels))
         samples = index_samples(
@@ -154,13 +154,13 @@ class XRayClassifier(
                 raise ValueError(f"the samples have no column {name!r}; they have {', '.join(dataset.columns)}.")
         return columns
 
-    def _checkpoint_folder(self) -> CheckpointFolder | None:
+    def _checkpoint_folder(self, spark: SparkSession) -> CheckpointFolder | None:
         resume = self.getOrDefault(self.resume)
         if not self.isDefined(self.checkpointDir):
             if resume:
                 raise ValueError("resume needs checkpointDir, the folder of the run's checkpoints.")
             return None
-        folder = CheckpointFolder(Path(self.getOrDefault(self.checkpointDir)))
+        folder = CheckpointFolder.at(spark, self.getOrDefault(self.checkpointDir))
         if not resume:
             folder.check_unused()
         return folder
@@ -194,7 +194,7 @@ class XRayClassifier(
 
 def _resume(run: Run, checkpoints: CheckpointFolder | None, samples: IndexedSamples, recipe: Recipe) -> TrainingResult:
     assert checkpoints is not None, "checked before the samples were decoded"
-    checkpoint = resume_from(checkpoints.path, fingerprint=samples.fingerprint)
+    checkpoint = resume_from(checkpoints, fingerprint=samples.fingerprint)
     check_choices(recipe, checkpoint)
     return run.train_from(checkpoint)
 
