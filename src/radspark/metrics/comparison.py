@@ -57,13 +57,18 @@ class Comparison:
     weighted_means: Mapping[str, Difference]
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
 
+    @property
+    def method(self) -> str:
+        """How the intervals were made, in words."""
+        return f"paired {self.bootstrap.describe(over_patients=self.num_patients is not None)}"
+
     def to_dict(self) -> dict[str, Any]:
         """The content of `compare.json`."""
         return {
             "format_version": FORMAT_VERSION,
             "num_samples": self.num_samples,
             "num_patients": self.num_patients,
-            "method": f"paired {self.bootstrap.describe(over_patients=self.num_patients is not None)}",
+            "method": self.method,
             **{f"mean_{name}": _to_dict(value) for name, value in self.means.items()},
             **{f"weighted_mean_{name}": _to_dict(value) for name, value in self.weighted_means.items()},
             "findings": {

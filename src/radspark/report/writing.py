@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
-
-from radspark import __version__
 from radspark.labels import NIH_FINDINGS
 from radspark.report.content import EvaluationReport, Report, TrainingReport
 from radspark.report.figures import Series, draw_epochs, draw_label_counts, draw_roc
 from radspark.report.published import PUBLISHED_RESULTS
-
-_LARGEST_EXAMPLE = 320
-"""Side in pixels; a card of the sheet is never wider."""
+from radspark.report.rendering import render
 
 
 def write_training_report(path: Path | str, report: TrainingReport) -> None:
@@ -45,27 +35,12 @@ def write_evaluation_report(path: Path | str, report: EvaluationReport) -> None:
 
 
 def _render(template: str, report: Report, *, split: str, **more: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("radspark.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Callable[..., Any]] = {
-        "score": _format_score,
-        "count": lambda number: f"{number:,}",
-        "words": lambda name: name.replace("_", " "),
-        "rate": lambda number: f"{number:.2e}" if number < 1e-3 else f"{number:.4g}",
-        "duration": _format_duration,
-        "png": _encode_png,
-    }
-    environment.filters |= filters
     findings = report.evaluation.findings
-    return environment.get_template(template).render(
+    return render(
+        template,
         report=report,
         split=split,
-        version=__version__,
+        synthetic=report.data.synthetic,
         rocs={
             name: draw_roc(name, report.curves[name], auroc=finding.auroc)
             for name, finding in findings.items()
@@ -133,24 +108,3 @@ def _show(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_show(item) for item in value)
     return str(value)
-
-
-def _format_score(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _format_duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def _encode_png(pixels_HW: npt.NDArray[np.uint8]) -> str:
-    """As a data URL, reduced to what the page shows."""
-    image = Image.fromarray(pixels_HW)
-    image.thumbnail((_LARGEST_EXAMPLE, _LARGEST_EXAMPLE), Image.Resampling.BILINEAR)
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
