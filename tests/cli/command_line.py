@@ -73,6 +73,8 @@ def train_words(data: Path, out: Path, *more: object) -> list[object]:
     words = ["train", "--dataset", "nih", "--data-dir", data, "--out", out, "--backbone", "resnet10t"]
     return [
         *words,
+        "--recipe",
+        Path(__file__).parent / "constant.toml",
         "--image-size",
         32,
         "--epochs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from pathlib import Path
@@ -11,11 +12,28 @@ import numpy as np
 import pytest
 import torch
 
-from radspark.engine.checkpoint import CheckpointFolder, KeptWeights, ValidationScores, resume_from
+from radspark.engine.checkpoint import (
+    Checkpoint,
+    CheckpointFolder,
+    KeptWeights,
+    ValidationScores,
+    check_choices,
+    resume_from,
+)
 from radspark.engine.history import EpochRecord, OpenEpoch, RoundRecord, RunRecord
 from radspark.errors import TrainingError
 from radspark.nn.schedules import ScheduleState
-from radspark.settings import PRESETS
+from radspark.settings import (
+    PRESETS,
+    Cosine,
+    Phase,
+    Plateau,
+    Polynomial,
+    Recipe,
+    StepDecay,
+    TrainingSettings,
+    Warmup,
+)
 from radspark.training.state import PackedState, TrainingState
 
 if TYPE_CHECKING:
@@ -72,6 +90,29 @@ def test_the_newest_two_stay(tmp_path: Path) -> None:
     for step in (5, 10, 15):
         CheckpointFolder(tmp_path).save(state(step), record(), RECIPE)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000010", "step-00000015"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "is_refused"),
+    [
+        ((Warmup(), Cosine()), True),
+        ((Polynomial(),), True),
+        ((Warmup(), Cosine(epochs=4)), False),
+        ((Warmup(), Plateau()), False),
+        ((StepDecay(),), False),
+    ],
+)
+def test_other_epochs_are_refused_where_the_rates_depend_on_them(schedule: tuple[Phase, ...], is_refused: bool) -> None:
+    before = Recipe(schedule=schedule, training=TrainingSettings(epochs=5))
+    now = dataclasses.replace(before, training=TrainingSettings(epochs=9))
+    checkpoint = Checkpoint(state(5), record(), before, None, None)
+    check_choices(before, checkpoint)
+    with (
+        pytest.raises(TrainingError, match="training.epochs is 9, was 5, by which the (cosine|polynomial) phase")
+        if (is_refused)
+        else contextlib.nullcontext()
+    ):
+        check_choices(now, checkpoint)
 
 
 @pytest.mark.parametrize("file", ["state.safetensors", "run.json"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import huggingface_hub.constants
 import pytest
 import torch
@@ -92,11 +94,11 @@ def test_the_pools_of_inception_leave_padding_out_when_asked() -> None:
     assert not torch.allclose(*features)
 
 
-def test_pools_without_padding_to_leave_out_are_warned_of() -> None:
-    with pytest.warns(
-        UserWarning, match="pool_includes_padding = false changes nothing: densenet121 has no average pool"
-    ):
+def test_pools_without_padding_to_leave_out_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="radspark"):
         on_meta("densenet121", pool_includes_padding=False)
+    said = "model.pool_includes_padding = false changes nothing: densenet121 has no average pool that pads"
+    assert caplog.messages == [said]
 
 
 def test_normalization_is_the_mean_over_the_channels_that_timm_names() -> None:

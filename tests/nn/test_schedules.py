@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
@@ -149,8 +150,8 @@ def test_an_unknown_metric_is_refused_before_training() -> None:
         Schedule((Warmup(), Plateau(metric="auc")), PEAK, 10).check(METRICS)
 
 
-def test_a_phase_that_training_never_reaches_is_warned_of() -> None:
-    with pytest.warns(
-        UserWarning, match=r"schedule\[1\] has no effect: it begins after 10 epochs, and training lasts 5"
-    ):
-        Schedule((Warmup(epochs=10.0), Cosine()), PEAK, 5).check(METRICS)
+def test_a_phase_that_training_never_reaches_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="radspark"):
+        Schedule((Warmup(epochs=10.0), Cosine()), PEAK, 5).log_unreached_phases()
+        Schedule((Warmup(epochs=10.0), Cosine()), PEAK, 50).log_unreached_phases()
+    assert caplog.messages == ["schedule[1] has no effect: it begins after 10 epochs, and training lasts 5"]

@@ -84,9 +84,3 @@ def _set_up_messages(*, debug: bool) -> None:
     own.setLevel(logging.DEBUG if debug else logging.WARNING)
     if not debug:
         warnings.simplefilter("ignore")
-        warnings.filterwarnings("default", category=UserWarning, module=r"radspark\.")
-        warnings.showwarning = _log_warning
-
-
-def _log_warning(message: Warning | str, *_: object, **__: object) -> None:
-    logging.getLogger("radspark").warning("%s", message)

@@ -146,6 +146,16 @@ def train(
         int | None,
         choice("training", "num_workers", "Spark tasks that train.", panel=TRAINING, default="every free slot"),
     ] = None,
+    shards: Annotated[
+        int | None,
+        choice(
+            "training",
+            "num_shards",
+            "Fixed parts of the samples, which decide the result: the same number on any number of workers repeats it.",
+            panel=TRAINING,
+            default="as many as workers",
+        ),
+    ] = None,
     cores_per_worker: Annotated[
         int | None, choice("training", "cores_per_worker", "Threads of a worker.", panel=TRAINING)
     ] = None,
@@ -202,6 +212,7 @@ def train(
         ("optimizer", "head_l2"): head_l2,
         ("optimizer", "clip_norm"): clip_norm,
         ("training", "num_workers"): workers,
+        ("training", "num_shards"): shards,
         ("training", "cores_per_worker"): cores_per_worker,
         ("training", "precision"): precision,
         ("training", "keep"): keep,

@@ -9,7 +9,6 @@ import json
 import logging
 import shlex
 import shutil
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,9 +108,7 @@ def _check_recipe(recipe: Recipe) -> None:
 
     check_backbone(recipe.model.backbone)
     check_metric(recipe.training.metric, METRICS, setting="training.metric")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # The run itself warns.
-        Schedule(recipe.schedule, recipe.optimizer.learning_rate, recipe.training.epochs).check(METRICS)
+    Schedule(recipe.schedule, recipe.optimizer.learning_rate, recipe.training.epochs).check(METRICS)
 
 
 def _check_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:

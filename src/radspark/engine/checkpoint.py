@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from radspark.engine.history import RunRecord
 from radspark.errors import TrainingError
 from radspark.frames.filesystem import Mirror, local_path
+from radspark.nn.schedules import Schedule
 from radspark.settings import Recipe, from_dict, to_dict
 from radspark.training.state import PackedState
 
@@ -40,7 +41,8 @@ MAY_CHANGE = {
         }
     )
 }
-"""Choices that a resumed run may make anew: how long it goes on and what it runs on. All others make another model."""
+"""Choices that a resumed run may make anew: what it runs on, and how long it goes on, if its rates do not depend on
+that. All others make another model."""
 SCORES_FILE = "validation.safetensors"
 KEPT = 2
 """Checkpoints that stay: the newest, and the one before it in case the newest is damaged."""
@@ -227,6 +229,13 @@ def check_choices(recipe: Recipe, checkpoint: Checkpoint) -> None:
     ]
     if now["schedule"] != before["schedule"]:
         changed.append("schedule differs")
+    epochs, epochs_before = recipe.training.epochs, checkpoint.recipe.training.epochs
+    kind = Schedule(recipe.schedule, recipe.optimizer.learning_rate, epochs).phase_by_length
+    if epochs != epochs_before and kind is not None:
+        changed.append(
+            f"training.epochs is {epochs}, was {epochs_before}, by which the {kind} phase of the schedule would bend "
+            "(only one with epochs of its own does not)"
+        )
     if changed:
         raise TrainingError(
             f"a resumed run must keep its choices: {'; '.join(changed)}. Give the run's own recipe, or start a new run."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -80,11 +79,8 @@ class Run:
 
     def _check_validation(self) -> None:
         """Refuse a schedule, and warn of settings, that need validation samples where there are none."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            self._schedule.check(METRICS)
-        for warning in caught:
-            logger.warning("%s", warning.message)
+        self._schedule.check(METRICS)
+        self._schedule.log_unreached_phases()
         if self._num_validation:
             return
         if any(isinstance(phase, Plateau) for phase in self._recipe.schedule):

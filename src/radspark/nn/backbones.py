@@ -7,7 +7,7 @@ class token, a normalization after the pool). Where a backbone is cut, the mean 
 from __future__ import annotations
 
 import difflib
-import warnings
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from radspark.nn.layers import check_layer, trace_forward
 from radspark.nn.surgery import GlobalPool, cut_after, exclude_padding
 from radspark.nn.timm_import import timm
 from radspark.settings import ModelSettings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,8 @@ def _trunk(model: nn.Module, settings: ModelSettings) -> nn.Module:
         check_layer(settings.truncate_at, layers, setting="model.truncate_at")
     cut = cut_after(model, last_layer or layers[-1])
     if not settings.pool_includes_padding and not exclude_padding(cut):
-        warnings.warn(
-            f"model.pool_includes_padding = false changes nothing: {settings.backbone} has no average pool that pads.",
-            stacklevel=3,
+        logger.warning(
+            "model.pool_includes_padding = false changes nothing: %s has no average pool that pads", settings.backbone
         )
     return cut
 

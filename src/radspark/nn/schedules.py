@@ -8,14 +8,16 @@ An epoch counts for the plateau in which it began. Counting is left to the calle
 
 from __future__ import annotations
 
+import logging
 import math
-import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from radspark.nn.watch import check_metric, is_better
-from radspark.settings import Constant, Cosine, Phase, Plateau, Polynomial, StepDecay, Warmup
+from radspark.settings import PHASES, Constant, Cosine, Phase, Plateau, Polynomial, StepDecay, Warmup
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Schedule:
     total_epochs: float
 
     def check(self, available_metrics: Collection[str]) -> None:
-        """Check on the driver before a job starts; warns of phases that this training is too short for.
+        """Check on the driver before a job starts.
 
         Raises:
             ValueError: a plateau watches a metric that validation does not measure.
@@ -103,12 +105,25 @@ class Schedule:
         for i, phase in enumerate(self.phases):
             if isinstance(phase, Plateau):
                 check_metric(phase.metric, available_metrics, setting=f"schedule[{i}].metric")
+
+    def log_unreached_phases(self) -> None:
+        """Warn of phases that this training is too short for."""
+        for i in range(len(self.phases)):
             if self._begin(i) >= self.total_epochs:
-                warnings.warn(
-                    f"schedule[{i}] has no effect: it begins after {self._begin(i):g} epochs, and training lasts "
-                    f"{self.total_epochs:g}.",
-                    stacklevel=2,
+                logger.warning(
+                    "schedule[%d] has no effect: it begins after %g epochs, and training lasts %g",
+                    i,
+                    self._begin(i),
+                    self.total_epochs,
                 )
+
+    @property
+    def phase_by_length(self) -> str | None:
+        """Kind of the phase whose rates depend on how long the training is; None if none do."""
+        last = self.phases[-1]
+        if isinstance(last, Cosine | Polynomial) and last.epochs is None:
+            return next(kind for kind, cls in PHASES.items() if cls is type(last))
+        return None
 
     def learning_rate(self, epoch: float, state: ScheduleState) -> float:
         """The rate of a step.
