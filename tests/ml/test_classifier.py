@@ -108,6 +108,15 @@ def test_the_same_run_twice_gives_the_same_bits(samples: DataFrame, model: XRayM
     assert_same_bits(model, classifier(epochs=6).fit(samples.repartition(5)))
 
 
+@pytest.mark.parametrize("num_shards", [2, 3, 5])
+def test_one_worker_and_two_give_the_same_bits(samples: DataFrame, num_shards: int) -> None:
+    recipe = replace(RECIPE, training=replace(RECIPE.training, num_shards=num_shards))
+    one, two = (classifier(recipe=recipe, numWorkers=workers).fit(samples) for workers in (1, 2))
+    assert [epoch.num_workers for epoch in (one.summary.record.epochs[0], two.summary.record.epochs[0])] == [1, 2]
+    assert_same_bits(one, two)
+    assert [e.train_loss for e in one.summary.record.epochs] == [e.train_loss for e in two.summary.record.epochs]
+
+
 def test_another_seed_gives_other_weights(samples: DataFrame) -> None:
     first, second = (classifier(epochs=1, seed=seed).fit(samples) for seed in (1, 2))
     assert (weights(first)["module.head.weight"] != weights(second)["module.head.weight"]).any()

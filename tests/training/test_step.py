@@ -42,7 +42,9 @@ def micro_batch(size: int, seed: int) -> MicroBatch:
 
 def stepper(net: UserNetwork, settings: OptimizerSettings) -> Stepper:
     optimizer = build_optimizer(list(net.named_parameters()), settings)
-    return Stepper(net, optimizer, settings=settings, positive_weights_C=None, bfloat16=False, group=SingleWorker())
+    return Stepper(
+        net, optimizer, settings=settings, positive_weights_C=None, bfloat16=False, num_shards=1, group=SingleWorker()
+    )
 
 
 SGD = OptimizerSettings(name="sgd", learning_rate=0.5, momentum=0.0, nesterov=False)
@@ -60,7 +62,7 @@ def test_a_step_over_uneven_micro_batches_is_the_mean_gradient() -> None:
     net, batches = network(), [micro_batch(3, 0), micro_batch(5, 1)]
     before = [p.detach().clone() for p in net.parameters()]
     expected = plain_gradients(net, batches)
-    result = stepper(net, SGD).step(batches, learning_rate=0.5)
+    result = stepper(net, SGD).step({0: batches}, learning_rate=0.5)
     for old, new, gradient in zip(before, net.parameters(), expected, strict=True):
         torch.testing.assert_close(new, old - 0.5 * gradient, rtol=1e-5, atol=1e-6)
     assert result.num_samples == 8
@@ -73,7 +75,7 @@ def test_batch_norm_statistics_are_the_sample_weighted_mean_over_micro_batches()
         alone = copy.deepcopy(net).train()
         alone(item.inputs)
         singles.append(alone.module.norm.running_var)
-    stepper(net, SGD).step(batches, learning_rate=0.5)
+    stepper(net, SGD).step({0: batches}, learning_rate=0.5)
     torch.testing.assert_close(net.module.norm.running_var, (3 * singles[0] + 5 * singles[1]) / 8)
     assert int(net.module.norm.num_batches_tracked) == 1
 
@@ -81,8 +83,10 @@ def test_batch_norm_statistics_are_the_sample_weighted_mean_over_micro_batches()
 def test_head_l2_acts_on_the_head_alone() -> None:
     with_l2, without = network(), network()
     head = without.module.head.weight.detach().clone()
-    stepper(with_l2, OptimizerSettings(**{**vars(SGD), "head_l2": 0.1})).step([micro_batch(4, 0)], learning_rate=0.5)
-    stepper(without, SGD).step([micro_batch(4, 0)], learning_rate=0.5)
+    stepper(with_l2, OptimizerSettings(**{**vars(SGD), "head_l2": 0.1})).step(
+        {0: [micro_batch(4, 0)]}, learning_rate=0.5
+    )
+    stepper(without, SGD).step({0: [micro_batch(4, 0)]}, learning_rate=0.5)
     torch.testing.assert_close(with_l2.module.head.weight, without.module.head.weight - 0.5 * 0.1 * head)
     assert torch.equal(with_l2.module.conv.weight, without.module.conv.weight)
 
@@ -90,7 +94,7 @@ def test_head_l2_acts_on_the_head_alone() -> None:
 def test_clipping_scales_the_whole_gradient_to_the_norm() -> None:
     net, batches = network(), [micro_batch(6, 0)]
     before = torch.cat([p.detach().flatten().clone() for p in net.parameters()])
-    stepper(net, OptimizerSettings(**{**vars(SGD), "clip_norm": 0.01})).step(batches, learning_rate=1.0)
+    stepper(net, OptimizerSettings(**{**vars(SGD), "clip_norm": 0.01})).step({0: batches}, learning_rate=1.0)
     moved = torch.cat([p.detach().flatten() for p in net.parameters()]) - before
     assert float(moved.norm()) == pytest.approx(0.01, rel=1e-3)
 
@@ -100,7 +104,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
     broken = micro_batch(4, 0)
     torch.nn.init.constant_(net.module.conv.weight, float("inf"))
     before = copy.deepcopy(net.state_dict())
-    result = stepper(net, SGD).step([broken], learning_rate=0.5)
+    result = stepper(net, SGD).step({0: [broken]}, learning_rate=0.5)
     assert not result.was_applied
     for name, tensor in net.state_dict().items():
         if name != "module.norm.num_batches_tracked":
@@ -114,7 +118,7 @@ def test_dropout_repeats_for_a_seed_and_leaves_torchs_generator_alone() -> None:
         net = network(dropout=0.5)
         torch.set_rng_state(state)
         batch = micro_batch(8, 0)
-        stepper(net, SGD).step([MicroBatch(batch.inputs, batch.labels_NC, seed)], learning_rate=0.5)
+        stepper(net, SGD).step({0: [MicroBatch(batch.inputs, batch.labels_NC, seed)]}, learning_rate=0.5)
         results.append(net.module.head.weight.detach().clone())
         assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(results[0], results[1])

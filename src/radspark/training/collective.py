@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +30,18 @@ class Group(Protocol):
         """Replace the tensor by its sum over all workers."""
         ...
 
+    def swap(self, parts: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+        """Send an equal part of a vector to each worker; what all of them sent to this one, end to end.
+
+        Args:
+            lengths: elements that come from each worker.
+        """
+        ...
+
+    def gather_(self, out: torch.Tensor, part: torch.Tensor) -> None:
+        """Fill a vector with the equal parts of all workers."""
+        ...
+
     def broadcast(self, data: bytes | bytearray | None) -> bytes | bytearray:
         """Rank 0's bytes, on every worker; the others pass None."""
         ...
@@ -51,6 +63,14 @@ class SingleWorker:
 
     def sum_(self, tensor: torch.Tensor) -> None:
         """Leave the tensor as it is."""
+
+    def swap(self, parts: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+        """The vector itself."""
+        return parts
+
+    def gather_(self, out: torch.Tensor, part: torch.Tensor) -> None:
+        """The part is all."""
+        out.copy_(part)
 
     def broadcast(self, data: bytes | bytearray | None) -> bytes | bytearray:
         """The bytes themselves."""
@@ -76,6 +96,16 @@ class ProcessGroup:
     def sum_(self, tensor: torch.Tensor) -> None:
         """All-reduce in place; every worker gets the same bits."""
         dist.all_reduce(tensor)
+
+    def swap(self, parts: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+        """All-to-all."""
+        received = torch.empty(sum(lengths), dtype=parts.dtype)
+        dist.all_to_all_single(received, parts, list(lengths), [parts.numel() // self.size] * self.size)
+        return received
+
+    def gather_(self, out: torch.Tensor, part: torch.Tensor) -> None:
+        """All-gather."""
+        dist.all_gather(list(out.chunk(self.size)), part)
 
     def broadcast(self, data: bytes | bytearray | None) -> bytes | bytearray:
         """First the length, then the bytes."""

@@ -102,6 +102,7 @@ def run_round(
         settings=spec.recipe.optimizer,
         positive_weights_C=None if spec.positive_weights is None else torch.tensor(spec.positive_weights),
         bfloat16=spec.recipe.training.precision == "bfloat16",
+        num_shards=len(spec.plan.sizes),
         group=group,
     )
     steps = list(_take_steps(spec, stepper, inputs, train, on_step))
@@ -124,7 +125,7 @@ def _take_steps(
     for offset, learning_rate in enumerate(spec.learning_rates):
         step = spec.first_step + offset
         late = time.monotonic() - started > spec.seconds
-        result = stepper.step(inputs.micro_batches(train, step), learning_rate=learning_rate, stop=late)
+        result = stepper.step(inputs.of_step(train, step), learning_rate=learning_rate, stop=late)
         now = time.monotonic()
         record = _record(step, result, learning_rate, now - last)
         on_step(record)
@@ -146,17 +147,19 @@ class Inputs:
         self._frozen = frozen
         self._features: dict[int, NDArray[np.float32]] = {}
 
-    def micro_batches(self, shards: Mapping[int, CachedShard], step: int) -> Iterator[MicroBatch]:
-        """The forward passes of one step on the given shards."""
+    def of_step(self, shards: Mapping[int, CachedShard], step: int) -> dict[int, Iterator[MicroBatch]]:
+        """The forward passes of one step on the given shards, by shard."""
+        return {shard: self._micro_batches(shard, shards[shard], step) for shard in sorted(shards)}
+
+    def _micro_batches(self, shard: int, samples: CachedShard, step: int) -> Iterator[MicroBatch]:
         plan = self._spec.plan
         epoch, step_of_epoch = divmod(step, plan.steps_per_epoch)
-        for shard, samples in sorted(shards.items()):
-            for piece, indices in enumerate(plan.micro_batches(shard, epoch=epoch, step=step_of_epoch)):
-                yield MicroBatch(
-                    inputs=self._training_inputs(samples, indices, epoch),
-                    labels_NC=torch.from_numpy(samples.labels_NC[indices]),
-                    dropout_seed=dropout_seed(plan.seed, step, shard, piece),
-                )
+        for piece, indices in enumerate(plan.micro_batches(shard, epoch=epoch, step=step_of_epoch)):
+            yield MicroBatch(
+                inputs=self._training_inputs(samples, indices, epoch),
+                labels_NC=torch.from_numpy(samples.labels_NC[indices]),
+                dropout_seed=dropout_seed(plan.seed, step, shard, piece),
+            )
 
     def in_order(self, samples: CachedShard) -> Iterator[torch.Tensor]:
         """A shard's samples by the evaluation chain, in batches."""

@@ -1,4 +1,4 @@
-"""One synchronous mini-batch update: forward and backward over micro-batches, one sum over all workers, update.
+"""One synchronous mini-batch update: forward and backward over micro-batches, one sum over all shards, update.
 
 Gradients, batch-norm statistics, loss and sample count lie in one flat vector, so that a step is one exchange.
 N samples of a micro-batch, C findings, H = W side of the network's input.
@@ -7,7 +7,7 @@ N samples of a micro-batch, C findings, H = W side of the network's input.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ from radspark.nn.user_module import UserNetwork
 from radspark.settings import OptimizerSettings
 from radspark.training.collective import Group
 from radspark.training.features import HeadNetwork
+from radspark.training.tree import Block, TreeSum, sum_over_shards
 
 Trainable = XRayNetwork | UserNetwork | HeadNetwork
 
@@ -64,6 +65,7 @@ class Stepper:
         settings: OptimizerSettings,
         positive_weights_C: torch.Tensor | None,
         bfloat16: bool,
+        num_shards: int,
         group: Group,
     ) -> None:
         self._network = network.train()
@@ -71,16 +73,16 @@ class Stepper:
         self._settings = settings
         self._positive_weights_C = positive_weights_C
         self._bfloat16 = bfloat16
+        self._num_shards = num_shards
         self._group = group
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         norms = [m for m in network.modules() if isinstance(m, _NormBase) and m.training and m.track_running_stats]
         self._counters = [m.num_batches_tracked for m in norms if m.num_batches_tracked is not None]
         self._statistics = _flatten_statistics(norms)
-        num_gradients = sum(p.numel() for p in self._parameters)
-        self._exchange = torch.zeros(num_gradients + self._statistics.numel() + MEASURES)
-        self._gradients, self._statistics_sum, self._measures = torch.split(
-            self._exchange, [num_gradients, self._statistics.numel(), MEASURES]
-        )
+        sizes = [sum(p.numel() for p in self._parameters), self._statistics.numel(), MEASURES]
+        padding = -sum(sizes) % group.size
+        self._exchange = torch.zeros(sum(sizes) + padding)
+        self._gradients, self._statistics_sum, self._measures, _ = torch.split(self._exchange, [*sizes, padding])
         self._point_gradients_into_exchange()
 
     def _point_gradients_into_exchange(self) -> None:
@@ -89,18 +91,28 @@ class Stepper:
             parameter.grad = self._gradients.as_strided(parameter.size(), parameter.stride(), offset)
             offset += parameter.numel()
 
-    def step(self, micro_batches: Iterable[MicroBatch], *, learning_rate: float, stop: bool = False) -> StepResult:
-        """Take one step; `stop` asks all workers to end the round after it."""
-        self._exchange.zero_()
+    def step(
+        self, shards: Mapping[int, Iterable[MicroBatch]], *, learning_rate: float, stop: bool = False
+    ) -> StepResult:
+        """Take one step.
+
+        Args:
+            shards: what each of this worker's shards takes part with, in their order.
+            stop: asks all workers to end the round after it.
+        """
         statistics_before = self._statistics.clone()
         counters_before = [counter.clone() for counter in self._counters]
-        for micro_batch in micro_batches:
-            self._statistics.copy_(statistics_before)
-            for counter, before in zip(self._counters, counters_before, strict=True):
-                counter.copy_(before)
-            self._accumulate(micro_batch)
-        self._measures[2] += float(stop)
-        self._group.sum_(self._exchange)
+        tree = TreeSum()
+        for number, (shard, micro_batches) in enumerate(shards.items()):
+            self._exchange.zero_()
+            for micro_batch in micro_batches:
+                self._statistics.copy_(statistics_before)
+                for counter, before in zip(self._counters, counters_before, strict=True):
+                    counter.copy_(before)
+                self._accumulate(micro_batch)
+            self._measures[2] += float(stop and number == 0)
+            tree.add(Block(shard, 1), self._exchange.clone() if len(shards) > 1 else self._exchange)
+        sum_over_shards(tree.sums, self._exchange, num_shards=self._num_shards, group=self._group)
         loss_sum, num_samples, stops = self._measures.tolist()
         was_applied = math.isfinite(self._exchange.sum().item())
         if was_applied:
