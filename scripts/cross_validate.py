@@ -20,6 +20,7 @@ from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from radspark.cli.recipe_options import resolve_recipe
+from radspark.datasets.reading import Source
 from radspark.engine.observer import Observer
 from radspark.frames import get_session
 from radspark.metrics import evaluate_scores
@@ -66,7 +67,9 @@ def main() -> None:
         )
         for path in arguments.recipe
     }
-    loaded = load_samples(spark, "nih", arguments.data_dir, preparation=next(iter(recipes.values())).preparation)
+    loaded = load_samples(
+        spark, Source("nih", arguments.data_dir), preparation=next(iter(recipes.values())).preparation
+    )
     samples = loaded.frame.withColumn("fold", fold_of(F.col("patient_id"), arguments.folds))
     samples = samples.drop("split").persist(StorageLevel.DISK_ONLY)
     for name, recipe in recipes.items():

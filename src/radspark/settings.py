@@ -5,7 +5,9 @@ Holds names, defaults, ranges and the checks that need no data. What the choices
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
+import datetime
 import difflib
 import types
 import typing
@@ -23,16 +25,47 @@ def require(condition: bool, message: str) -> None:
 
 
 @dataclass(frozen=True)
+class SplitSettings:
+    """Which radiographs train, validate and test. Shares are of patients."""
+
+    policy: str = "official"
+    """A name of `datasets.splits.SPLIT_POLICIES`."""
+    validation_share: float = 0.1
+    """Of the patients that do not test; where all three parts are drawn, of all patients. Has no effect where the
+    validation part is official."""
+    test_share: float = 0.2
+    """Of all patients; only where the test part is drawn."""
+    seed: int = 0
+    test_sites: tuple[str, ...] = ()
+    """Under the policy `site`: whoever has a radiograph from one of these tests."""
+    test_from: str | None = None
+    """Under the policy `date`: whoever is first seen on this day (`2020-01-31`) or later tests."""
+
+    def __post_init__(self) -> None:
+        for name in ("validation_share", "test_share"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"{name} must be at least 0 and below 1, got {value}.")
+        if self.test_from is not None:
+            try:
+                datetime.date.fromisoformat(self.test_from)
+            except ValueError:
+                raise ValueError(f"test_from must be a day such as 2020-01-31, got {self.test_from!r}.") from None
+
+
+@dataclass(frozen=True)
 class DataSettings:
-    """Which data set a model was trained on, and how its patients were dealt out; `datasets` explains the fields."""
+    """Which data a model was trained on, and how the patients were dealt out."""
 
     dataset: str
-    split_policy: str = "official"
-    validation_share: float = 0.1
-    """Share of patients, 0 to 1."""
-    test_share: float = 0.2
-    """Share of patients, 0 to 1; without effect where the test part is official."""
-    seed: int = 0
+    """Names of data sets, with ` + ` between several."""
+    split: SplitSettings = SplitSettings()
+    rules: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What was chosen about the labels; with several data sets, by the name of each."""
+
+    @property
+    def datasets(self) -> frozenset[str]:
+        """Names of the data sets."""
+        return frozenset(self.dataset.split(" + "))
 
 
 @dataclass(frozen=True)
@@ -372,6 +405,10 @@ def _checked(value: Any, hint: Any, path: str) -> Any:
         items = options[:1] * len(value) if options[-1] is Ellipsis else options
         if len(items) == len(value):
             return tuple(_checked(item, kind, path) for item, kind in zip(value, items, strict=True))
+    elif origin is collections.abc.Mapping and isinstance(value, Mapping):
+        return {name: _checked(item, options[1], f"{path}.{name}") for name, item in value.items()}
+    elif hint is Any:
+        return value
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     elif hint in (int, str, bool, types.NoneType) and type(value) is hint:

@@ -17,10 +17,11 @@ from pyspark.sql import SparkSession
 from sklearn.metrics import roc_auc_score
 
 from radspark.cli.evaluate_bundle import choose_data
+from radspark.datasets.reading import Source
 from radspark.errors import SplitError
 from radspark.labels import NIH_FINDINGS
 from radspark.samples.join import match_labels
-from radspark.settings import DataSettings
+from radspark.settings import DataSettings, SplitSettings
 
 if TYPE_CHECKING:
     from command_line import Outcome, Radspark, Trained
@@ -86,7 +87,7 @@ def cut_weights(bundle: Path) -> None:
         (lambda bundle: (bundle / "model.safetensors").unlink(), "has no model.safetensors; a bundle holds"),
         (cut_weights, "the file was changed or cut: copy the bundle again."),
         (change_config(format_version=2), "is a bundle of format 2; this radspark reads up to 1"),
-        (change_config(labels=["Mass", "Edema"]), "the bundle's findings (Mass, Edema) are not those of dataset 'nih'"),
+        (change_config(labels=[f"Sign_{i}" for i in range(14)]), "has none of the model's findings (Sign_0, Sign_1"),
         (change_config(user_module="a.Net"), "this bundle holds a network of its user's own (a.Net)"),
     ],
     ids=["missing", "no config", "no weights", "checksum", "newer", "other labels", "user's network"],
@@ -107,15 +108,15 @@ def test_an_unknown_split_gets_the_nearest(tmp_path: Path, radspark: Radspark) -
     )
 
 
-TRAINED = DataSettings("nih", "patient", validation_share=0.3, seed=5)
+TRAINED = DataSettings("nih", SplitSettings("patient", validation_share=0.3, seed=5))
 
 
 @pytest.mark.parametrize(
     ("flags", "chosen"),
     [
         ({}, TRAINED),
-        ({"seed": 5, "split_policy": "patient"}, TRAINED),
-        ({"validation_share": 0.1}, DataSettings("nih", "patient", validation_share=0.1, seed=5)),
+        ({"seed": 5, "policy": "patient"}, TRAINED),
+        ({"validation_share": 0.1}, DataSettings("nih", SplitSettings("patient", validation_share=0.1, seed=5))),
     ],
 )
 def test_a_data_set_is_split_as_in_training(flags: dict[str, Any], chosen: DataSettings) -> None:
@@ -123,9 +124,9 @@ def test_a_data_set_is_split_as_in_training(flags: dict[str, Any], chosen: DataS
 
 
 def test_a_bundle_that_does_not_say_how_and_another_data_set_take_the_flags() -> None:
-    flags = {"split_policy": None, "seed": 9}
-    assert choose_data(None, "nih", split="test", flags=flags) == DataSettings("nih", seed=9)
-    assert choose_data(TRAINED, "other", split="test", flags=flags) == DataSettings("other", seed=9)
+    flags = {"policy": None, "seed": 9}
+    assert choose_data(None, "nih", split="test", flags=flags) == DataSettings("nih", SplitSettings(seed=9))
+    assert choose_data(TRAINED, "other", split="test", flags=flags) == DataSettings("other", SplitSettings(seed=9))
 
 
 def test_a_flag_that_could_test_on_training_patients_is_refused() -> None:
@@ -147,7 +148,9 @@ def test_the_command_that_train_prints_tests_on_the_patients_left_aside(
     assert outcome.code == 0, outcome.err
     tested = {row.as_py() for row in pq.read_table(tmp_path / "run" / "test" / "predictions.parquet")["patient_id"]}
     aside = match_labels(
-        SparkSession.active(), "nih", nih_data, split_policy="patient", validation_share=0.3, seed=3
+        SparkSession.active(),
+        Source("nih", nih_data),
+        split=SplitSettings("patient", validation_share=0.3, seed=3),
     ).frame.where("split = 'test'")
     assert tested == {row["patient_id"] for row in aside.select("patient_id").collect()}
     assert "--seed 4 (in training 3) can put patients" in radspark(*told, "--seed", 4).sentence

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 Row = tuple[str, str, str, str]
 """Image Index, Finding Labels, Patient ID, Patient Age."""

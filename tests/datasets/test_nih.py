@@ -5,10 +5,12 @@ import math
 import pytest
 from pyspark.sql import functions as F
 
-from radspark.datasets.nih import read_nih, read_nih_boxes
+from radspark.datasets.nih import read_nih_boxes
+from radspark.datasets.reading import Source, read_labels
 from radspark.datasets.schema import LABEL_TABLE, SPLITS
 from radspark.errors import LabelTableError, SplitError
 from radspark.labels import NIH_FINDINGS
+from radspark.settings import SplitSettings
 
 pytestmark = pytest.mark.spark
 
@@ -16,6 +18,10 @@ BOXES = """Image Index,Finding Label,Bbox [x,y,w,h],,,
 00013118_008.png,Atelectasis,225.084745762712,547.019216763771,86.7796610169491,79.1864406779661
 00029817_009.png,Infiltrate,221.830508474576,317.053115068446,155.118644067797,216.949152542373
 """
+
+
+def read_nih(spark, folder, *, split_policy="official", **shares):
+    return read_labels(spark, Source("nih", folder), split=SplitSettings(policy=split_policy, **shares)).frame
 
 
 def rows_by_image(frame):
@@ -33,6 +39,8 @@ def test_both_releases_are_read_plain_and_compressed(spark, tmp_path, write_nih,
         "age": 58.0,
         "sex": "M",
         "view": "PA",
+        "site": None,
+        "date": None,
         "labels": list(NIH_FINDINGS.encode(["Cardiomegaly", "Emphysema"])),
         "split": "train",
     }

@@ -1,32 +1,65 @@
 from __future__ import annotations
 
+import datetime
 import hashlib
 from collections import Counter
 
 import pytest
+from pyspark.sql import functions as F
 
-from radspark.datasets.splits import SPLIT_POLICIES, SplitShares, check_no_leak, find_leak, get_split_policy
+from radspark.datasets.splits import (
+    SPLIT_POLICIES,
+    check_no_leak,
+    check_split_settings,
+    find_leak,
+    fingerprint_splits,
+    get_split_policy,
+)
 from radspark.errors import SplitError
+from radspark.settings import SplitSettings
 
-SHARES = SplitShares(validation=0.2, test=0.3)
+SCHEMA = "image_id string, patient_id string, site string, date date, labels array<float>, split string"
+NEEDS = {"site": {"test_sites": ("West",)}, "date": {"test_from": "2020-01-01"}}
+"""What some policies ask for."""
+STABLE = [name for name in SPLIT_POLICIES if name != "stratified"]
+
+
+def labels_of(patient: int, image: int) -> list[float | None]:
+    """Every second patient shows the first finding, patients 7, 107, 207 and 307 the second, on one radiograph."""
+    return [float(patient % 2), float(patient % 100 == 7 and image == 1), None]
 
 
 @pytest.fixture(scope="module")
 def table(spark):
     """400 patients with three radiographs each; the last 100 patients test officially."""
-    rows = [(f"{p:04d}_{i}", str(p), "test" if p >= 300 else "train") for p in range(400) for i in range(3)]
-    return spark.createDataFrame(rows, "image_id string, patient_id string, split string")
+    rows = [
+        (
+            f"{p:04d}_{i}",
+            str(p),
+            "West" if p % 10 == 0 and i == 0 else "East",
+            datetime.date(2019 + (p % 4 == 0) + i, 6, 1),
+            labels_of(p, i),
+            "test" if p >= 300 else "train",
+        )
+        for p in range(400)
+        for i in range(3)
+    ]
+    return spark.createDataFrame(rows, SCHEMA)
 
 
-def assign(table, name, shares=SHARES, seed=0):
-    frame = SPLIT_POLICIES[name].assign(table, shares, seed)
-    return {row["image_id"]: row["split"] for row in frame.collect()}
+def settings(name, **choices):
+    return SplitSettings(policy=name, validation_share=0.2, test_share=0.3, **NEEDS.get(name, {}), **choices)
+
+
+def assign(table, name, **choices):
+    frame = SPLIT_POLICIES[name].assign(table, settings(name, **choices))
+    return {row["image_id"]: row["split"] for row in frame.select("image_id", "split").collect()}
 
 
 @pytest.mark.spark
 @pytest.mark.parametrize("policy", SPLIT_POLICIES.values(), ids=SPLIT_POLICIES)
 def test_a_policy_leaks_exactly_if_it_says_so(table, policy):
-    assert (find_leak(policy.assign(table, SHARES, 0)).num_patients > 0) == policy.leaks_patients
+    assert (find_leak(policy.assign(table, settings(policy.name))).num_patients > 0) == policy.leaks_patients
 
 
 @pytest.mark.spark
@@ -47,7 +80,7 @@ def test_shares_are_met_to_sampling_error(table):
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("name", SPLIT_POLICIES)
+@pytest.mark.parametrize("name", STABLE)
 def test_splits_stay_when_data_grows(table, name):
     part = assign(table.where("patient_id % 2 = 0"), name)
     assert part.items() <= assign(table, name).items()
@@ -66,6 +99,74 @@ def test_official_validation_is_cut_out_of_train_only(table):
 
 
 @pytest.mark.spark
+def test_stratified_shares_are_exact_and_rare_findings_are_everywhere(table):
+    splits = assign(table, "stratified")
+    patients = {int(image[:4]): split for image, split in splits.items()}
+    rare = Counter(split for patient, split in patients.items() if patient % 100 == 7)
+    common = Counter(split for patient, split in patients.items() if patient % 2 and patient % 100 != 7)
+    assert rare == {"train": 2, "validation": 1, "test": 1}
+    assert common == {"train": 98, "validation": 39, "test": 59}
+
+
+@pytest.mark.spark
+def test_a_share_of_nothing_stays_nothing_in_every_stratum(table):
+    frame = SPLIT_POLICIES["stratified"].assign(
+        table, SplitSettings(policy="stratified", validation_share=0, test_share=0.3)
+    )
+    assert {row["split"] for row in frame.select("split").collect()} == {"train", "test"}
+
+
+@pytest.mark.spark
+def test_whoever_was_once_at_a_test_site_tests(table):
+    splits = assign(table, "site")
+    tests = {image[:4] for image, split in splits.items() if split == "test"}
+    assert tests == {f"{patient:04d}" for patient in range(0, 400, 10)}
+
+
+@pytest.mark.spark
+def test_whoever_was_first_seen_late_tests(table):
+    splits = assign(table, "date")
+    assert {int(image[:4]) % 4 for image, split in splits.items() if split == "test"} == {0}
+    assert {int(image[:4]) % 4 for image, split in splits.items() if split != "test"} == {1, 2, 3}
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(("name", "column"), [("site", "site"), ("date", "date")])
+def test_patients_of_unknown_site_or_date_are_in_no_split(spark, name, column):
+    row = {"image_id": "a", "patient_id": "1", "labels": [1.0]}
+    assert assign(spark.createDataFrame([row], SCHEMA), name) == {"a": None}
+
+
+@pytest.mark.spark
+def test_external_data_tests_as_a_whole(table):
+    assert set(assign(table, "external").values()) == {"test"}
+
+
+@pytest.mark.spark
+def test_fingerprint_sees_a_moved_image_and_no_order(table):
+    moved = table.withColumn("split", F.when(F.col("image_id") == "0001_0", "test").otherwise(F.col("split")))
+    assert fingerprint_splits(table) == fingerprint_splits(table.orderBy(F.rand(1)).repartition(3))
+    assert fingerprint_splits(table) != fingerprint_splits(moved)
+    assert fingerprint_splits(table).startswith("1200-")
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"policy": "site"}, "'site' needs test_sites"),
+        ({"policy": "date"}, "'date' needs test_from"),
+        (
+            {"policy": "patient", "test_sites": ("West",)},
+            "'patient' has no use for test_sites, which belongs to 'site'",
+        ),
+    ],
+)
+def test_what_a_policy_needs_belongs_to_it_alone(choices, message):
+    with pytest.raises(ValueError, match=message):
+        check_split_settings(SplitSettings(**choices))
+
+
+@pytest.mark.spark
 def test_a_leak_is_counted_and_names_three_patients(spark):
     rows = [(str(patient), split) for patient in range(10, 15) for split in ("train", "test")]
     frame = spark.createDataFrame(
@@ -78,7 +179,7 @@ def test_a_leak_is_counted_and_names_three_patients(spark):
 @pytest.mark.parametrize(("validation", "test"), [(-0.1, 0.2), (0.1, 1.0), (0.5, 0.5)])
 def test_shares_leave_something_to_train_on(validation, test):
     with pytest.raises(ValueError, match="share"):
-        SplitShares(validation=validation, test=test)
+        check_split_settings(SplitSettings(policy="patient", validation_share=validation, test_share=test))
 
 
 def test_a_typo_names_the_nearest_policy():

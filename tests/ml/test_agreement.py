@@ -16,7 +16,15 @@ from radspark.labels import LabelSet
 from radspark.ml import XRayClassifier, XRayModel
 from radspark.nn.user_module import wrap_user_module
 from radspark.samples.origin import mark_origin
-from radspark.settings import Constant, DataSettings, ModelSettings, PreparationSettings, Recipe, TrainingSettings
+from radspark.settings import (
+    Constant,
+    DataSettings,
+    ModelSettings,
+    PreparationSettings,
+    Recipe,
+    SplitSettings,
+    TrainingSettings,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -24,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.spark
 
 PADDED = PreparationSettings(size=32, aspect="pad", grey_range="own_range")
-BY_PATIENT = DataSettings("nih", "patient", seed=3)
+BY_PATIENT = DataSettings("nih", SplitSettings("patient", seed=3))
 RECIPE = Recipe(
     model=ModelSettings(input_size=32),
     schedule=(Constant(),),
@@ -98,6 +106,8 @@ def test_samples_split_otherwise_than_in_training_are_warned_of(
     samples: DataFrame, caplog: pytest.LogCaptureFixture, seed: int, warnings: int
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="radspark"):
-        model(PADDED, BY_PATIENT).evaluate(mark_origin(samples, replace(BY_PATIENT, seed=seed)))
+        model(PADDED, BY_PATIENT).evaluate(
+            mark_origin(samples, replace(BY_PATIENT, split=replace(BY_PATIENT.split, seed=seed)))
+        )
     said = "the samples are split otherwise than in training (seed 3 then, 4 now): patients that were trained on"
     assert [said in message for message in caplog.messages] == [True] * warnings

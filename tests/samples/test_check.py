@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from radspark.datasets.reading import Source
 from radspark.samples.check import FindingCounts, check_dataset
-from radspark.settings import PreparationSettings
+from radspark.settings import PreparationSettings, SplitSettings
 
 pytestmark = pytest.mark.spark
 
@@ -16,7 +17,9 @@ ALL = [
 
 
 def check(spark, folder, **options):
-    return check_dataset(spark, "nih", folder, preparation=SMALL, validation_share=0, **options)
+    return check_dataset(
+        spark, Source("nih", folder), preparation=SMALL, split=SplitSettings(validation_share=0), **options
+    )
 
 
 def test_sound_set_is_counted_by_split_finding_and_patient(spark, write_nih_images):

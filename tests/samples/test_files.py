@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from radspark.datasets.schema import ImageFiles
 from radspark.errors import DataError
 from radspark.samples.files import find_radiographs
 
 pytestmark = pytest.mark.spark
 
-FOLDERS = ("images", "images_*", "dicom")
+IMAGES = ImageFiles(("images", "images_*", "dicom"))
 
 
 def put(folder: Path, *names: str) -> None:
@@ -19,7 +20,7 @@ def put(folder: Path, *names: str) -> None:
 
 
 def find(spark, folder):
-    rows = find_radiographs(spark, folder, folders=FOLDERS).collect()
+    rows = find_radiographs(spark, folder, images=IMAGES).collect()
     return {row["stem"]: (row["path"].removeprefix(f"file:{folder}/"), row["num_files"]) for row in rows}
 
 
@@ -64,4 +65,4 @@ def test_folder_without_radiographs_says_where_they_should_lie(spark, tmp_path, 
     if name:
         put(tmp_path, name)
     with pytest.raises(DataError, match=r"holds no radiographs.*images/, images_\*/, dicom/"):
-        find_radiographs(spark, tmp_path, folders=FOLDERS)
+        find_radiographs(spark, tmp_path, images=IMAGES)

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from radspark.datasets.reading import Source
 from radspark.samples.join import load_samples
 from radspark.samples.origin import find_origin, leaking_differences
-from radspark.settings import DataSettings, PreparationSettings
+from radspark.settings import DataSettings, PreparationSettings, SplitSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-BY_PATIENT = DataSettings("nih", "patient", validation_share=0.1, test_share=0.2, seed=3)
-OFFICIAL = replace(BY_PATIENT, split_policy="official")
+BY_PATIENT = SplitSettings("patient", validation_share=0.1, test_share=0.2, seed=3)
+OFFICIAL = replace(BY_PATIENT, policy="official")
+BY_DATE = SplitSettings("date", test_from="2020-01-01")
 
 
 @pytest.mark.parametrize(
@@ -25,18 +27,29 @@ OFFICIAL = replace(BY_PATIENT, split_policy="official")
         (BY_PATIENT, "test", {"test_share": 0.3, "seed": 4}, ("test_share", "seed")),
         (BY_PATIENT, "test", {"validation_share": 0.5}, ()),
         (BY_PATIENT, "validation", {"validation_share": 0.5}, ("validation_share",)),
-        (BY_PATIENT, "test", {"split_policy": "official"}, ("split_policy",)),
+        (BY_PATIENT, "test", {"policy": "official"}, ("policy",)),
         (BY_PATIENT, "train", {"seed": 4}, ()),
         (OFFICIAL, "test", {"seed": 4, "validation_share": 0.5, "test_share": 0.4}, ()),
         (OFFICIAL, "validation", {"seed": 4, "validation_share": 0.5}, ("validation_share", "seed")),
-        (OFFICIAL, "test", {"split_policy": "patient"}, ("split_policy",)),
-        (BY_PATIENT, "test", {"dataset": "another", "seed": 4}, ()),
+        (OFFICIAL, "test", {"policy": "patient"}, ("policy",)),
+        (BY_DATE, "test", {"test_from": "2021-01-01"}, ("test_from",)),
+        (BY_DATE, "test", {"seed": 4}, ()),
     ],
 )
 def test_what_can_leak_is_named(
-    trained: DataSettings, split: str, change: dict[str, Any], differing: tuple[str, ...]
+    trained: SplitSettings, split: str, change: dict[str, Any], differing: tuple[str, ...]
 ) -> None:
-    assert leaking_differences(trained, replace(trained, **change), split=split) == differing
+    tested = replace(trained, **change)
+    assert leaking_differences(DataSettings("nih", trained), DataSettings("nih", tested), split=split) == differing
+
+
+@pytest.mark.parametrize(
+    ("trained", "tested", "differing"),
+    [("nih", "another", ()), ("nih + chexpert", "padchest", ()), ("nih + chexpert", "nih", ("seed",))],
+)
+def test_only_a_data_set_that_was_trained_on_can_leak(trained: str, tested: str, differing: tuple[str, ...]) -> None:
+    first, second = DataSettings(trained, BY_PATIENT), DataSettings(tested, replace(BY_PATIENT, seed=4))
+    assert leaking_differences(first, second, split="test") == differing
 
 
 @pytest.mark.spark
@@ -44,17 +57,14 @@ def test_samples_tell_how_they_were_split_after_a_trip_through_parquet(
     spark: SparkSession, write_nih_images: Any, tmp_path: Any
 ) -> None:
     images = [f"images/0000000{i}_000.png" for i in (1, 2, 3, 4)]
+    split = SplitSettings("patient", validation_share=0.25, test_share=0.5, seed=7)
     frame = load_samples(
         spark,
-        "nih",
-        write_nih_images(images),
+        Source("nih", write_nih_images(images)),
         preparation=PreparationSettings(size=16),
-        split_policy="patient",
-        validation_share=0.25,
-        test_share=0.5,
-        seed=7,
+        split=split,
     ).frame
     frame.where("split is not null").write.parquet(str(tmp_path / "samples"))
     told = find_origin(spark.read.parquet(str(tmp_path / "samples")))
-    assert told == DataSettings("nih", "patient", validation_share=0.25, test_share=0.5, seed=7)
+    assert told == DataSettings("nih", split)
     assert find_origin(frame.drop("split")) is None

@@ -100,15 +100,16 @@ def check(
     if out is not None:
         make_output_folder(out)
 
+    from radspark.datasets.reading import Source
     from radspark.frames import get_session
     from radspark.samples.check import check_dataset
+    from radspark.settings import SplitSettings
 
     with working("starting Spark ..."):
         spark = get_session(master=master, conf=settings)
     with working("decoding every radiograph ..."):
-        found = check_dataset(
-            spark, dataset, data_dir, split_policy=split_policy, validation_share=validation_share, seed=seed
-        )
+        split = SplitSettings(policy=split_policy, validation_share=validation_share, seed=seed)
+        found = check_dataset(spark, Source(dataset, data_dir), split=split)
     say(found.counts.summary())
     console.print(_findings_table(found))
     for name, values in (("ages", found.ages), ("sexes", found.sexes), ("views", found.views)):

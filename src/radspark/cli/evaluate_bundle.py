@@ -13,20 +13,19 @@ from radspark.cli.console import working
 from radspark.cli.options import check_data_choice, check_split, make_output_folder
 from radspark.cli.results import ATTRIBUTES, EvaluationChoices, Judged, judge, show_table, write_results
 from radspark.cli.scored_table import ScoredTable
-from radspark.datasets.registry import get_dataset
-from radspark.errors import DataError, SplitError
+from radspark.datasets.reading import Source
+from radspark.errors import SplitError
 from radspark.samples.origin import leaking_differences
-from radspark.settings import DataSettings, to_dict
+from radspark.settings import DataSettings, SplitSettings, to_dict
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from radspark.labels import LabelSet
     from radspark.metrics import Evaluation
     from radspark.ml import XRayModel
     from radspark.ml.scores import GatheredScores
     from radspark.report import EvaluationReport
-    from radspark.samples.join import MatchedLabels
+    from radspark.samples.combine import MatchedLabels
 
 logger = logging.getLogger(__name__)
 
@@ -53,24 +52,16 @@ def evaluate_to_folder(
     from radspark.frames.session import get_session
     from radspark.ml import XRayModel
     from radspark.report import write_evaluation_report
+    from radspark.samples.combine import relabel
     from radspark.samples.join import decode_matched, match_labels
 
     with working("starting Spark ..."):
         spark = get_session(master=master, conf=conf)
     model = XRayModel.loadBundle(bundle)
-    check_labels(model, get_dataset(dataset).labels, dataset)
-    flags = {"split_policy": split_policy, "validation_share": validation_share, "seed": seed}
+    flags = {"policy": split_policy, "validation_share": validation_share, "seed": seed}
     data = choose_data(model.bundle.data, dataset, split=split, flags=flags)
     with working("matching labels and radiographs ..."):
-        matched = match_labels(
-            spark,
-            data.dataset,
-            data_dir,
-            split_policy=data.split_policy,
-            validation_share=data.validation_share,
-            test_share=data.test_share,
-            seed=data.seed,
-        )
+        matched = relabel(match_labels(spark, Source(dataset, data_dir), split=data.split), model.labels)
     samples = decode_matched(matched, preparation=model.bundle.preparation, splits=(split,))
     with working(f"scoring the {split} split ..."):
         scores = score(model, samples)
@@ -90,18 +81,18 @@ def choose_data(trained: DataSettings | None, dataset: str, *, split: str, flags
 
     Args:
         trained: what the bundle says.
-        flags: field of DataSettings to value, None where a flag was not given.
+        flags: field of SplitSettings to value, None where a flag was not given.
 
     Raises:
         SplitError: a flag would put patients into the split that the bundle was trained on.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    if trained is None or trained.dataset != dataset:
-        return DataSettings(dataset, **given)
-    chosen = dataclasses.replace(trained, **given)
+    if trained is None or dataset not in trained.datasets:
+        return DataSettings(dataset, SplitSettings(**given))
+    chosen = DataSettings(dataset, dataclasses.replace(trained.split, **given))
     if differing := leaking_differences(trained, chosen, split=split):
         shown = " and ".join(
-            f"--{name.replace('_', '-')} {getattr(chosen, name)} (in training {getattr(trained, name)})"
+            f"{_flag(name)} {getattr(chosen.split, name)} (in training {getattr(trained.split, name)})"
             for name in differing
         )
         raise SplitError(
@@ -110,13 +101,8 @@ def choose_data(trained: DataSettings | None, dataset: str, *, split: str, flags
     return chosen
 
 
-def check_labels(model: XRayModel, labels: LabelSet, dataset: str) -> None:
-    """Raise DataError unless a model's findings are those of the data set, in the same order."""
-    if model.labels != labels:
-        raise DataError(
-            f"the bundle's findings ({', '.join(model.labels)}) are not those of dataset {dataset!r} "
-            f"({', '.join(labels)}); evaluate on a data set with the same findings."
-        )
+def _flag(name: str) -> str:
+    return "--split-policy" if name == "policy" else f"--{name.replace('_', '-')}"
 
 
 def score(model: XRayModel, samples: DataFrame) -> GatheredScores:

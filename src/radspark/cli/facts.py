@@ -18,7 +18,7 @@ from radspark.report.content import SplitCounts
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from radspark.samples.join import MatchedLabels
+    from radspark.samples.combine import MatchedLabels
 
 PACKAGES = ("radspark", "pyspark", "torch", "timm", "numpy", "pillow", "pydicom")
 

@@ -17,15 +17,16 @@ import typer
 
 from radspark.cli.console import say, working
 from radspark.cli.options import check_data_choice, make_output_folder, spark_words
+from radspark.datasets.reading import Source
 from radspark.errors import SetupError, TrainingError
-from radspark.settings import Recipe, to_dict
+from radspark.settings import Recipe, SplitSettings, to_dict
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from radspark.engine.observer import Observer
     from radspark.ml import XRayModel
-    from radspark.samples.join import MatchedLabels
+    from radspark.samples.combine import MatchedLabels
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +70,10 @@ def train_to_folder(
         spark = get_session(master=master, conf=conf)
     choose_num_workers(spark, recipe.training.num_workers, cores_per_worker=recipe.training.cores_per_worker)
     with working("matching labels and radiographs ..."):
-        matched = match_labels(
-            spark,
-            data.dataset,
-            data.data_dir,
-            split_policy=data.split_policy,
-            validation_share=data.validation_share,
-            seed=recipe.training.seed,
+        split = SplitSettings(
+            policy=data.split_policy, validation_share=data.validation_share, seed=recipe.training.seed
         )
+        matched = match_labels(spark, Source(data.dataset, data.data_dir), split=split)
     say(matched.counts.summary())
     if not matched.counts.by_split["validation"]:
         logger.warning(

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from radspark.datasets.columns import blank_to_null, sex, stem, years
-from radspark.datasets.schema import check_rows, to_label_table
-from radspark.datasets.splits import SplitShares, check_no_leak, get_split_policy
+from radspark.datasets.schema import ImageFiles, LabelTable, check_rows
 from radspark.datasets.tables import Folder, find_table, list_tables, read_csv, read_list, require_columns
 from radspark.errors import LabelTableError, SplitError
 from radspark.labels import NIH_FINDINGS
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column, DataFrame, SparkSession
 
+    from radspark.datasets.registry import NoRules
+
 logger = logging.getLogger(__name__)
 
 TITLE = "NIH ChestX-ray14"
@@ -30,6 +31,7 @@ LABEL_TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 """Names of the label table, the best first."""
 BOX_TABLE = "BBox_List_2017.csv"
 OFFICIAL_LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
+IMAGES = ImageFiles(folders=("images", "images_*", "dicom"))
 BOX_FRAME_PIXELS = 1024
 """Side of the frame that boxes are given in: the released PNGs'."""
 
@@ -38,47 +40,26 @@ _BOX_FINDINGS = {"Infiltrate": "Infiltration"}
 """What the boxes' table calls by another name."""
 
 
-def read_nih(
-    spark: SparkSession,
-    data_dir: Folder,
-    *,
-    split_policy: str = "official",
-    validation_share: float = 0.1,
-    test_share: float = 0.2,
-    seed: int = 0,
-    allow_leak: bool = False,
-) -> DataFrame:
-    """The label table of ChestX-ray14 in the schema of all label tables, lazily, checked beforehand.
+def read_nih(spark: SparkSession, data_dir: Folder, *, official: bool, rules: NoRules) -> LabelTable:  # noqa: ARG001
+    """Labels and profiles of ChestX-ray14.
 
-    `image_id` is the stem of `Image Index`; `study_id` is null, as the table does not say it; a row without a finding
-    text has unknown labels; images in neither official list have a null split under the policy `official`.
-
-    Args:
-        data_dir: folder of the published tables, on any file system that Spark reads.
-        split_policy: a name of `SPLIT_POLICIES`.
-        validation_share: share of patients that validate; of those of `train_val_list.txt` under `official`.
-        test_share: share of patients that test; without effect under `official`.
-        allow_leak: leave a patient in two splits to `find_leak`.
+    `study_id` is null, as the table does not say it; a row without a finding text has unknown labels; images in neither
+    official list have no split.
 
     Raises:
         LabelTableError: no table, another data set's, a missing column, rows without image or patient, repeated
             images, or an unknown finding.
-        SplitError: an official list is missing or names no image of the table, the two lists share images, or a
-            patient stands in both.
+        SplitError: an official list is missing or names no image of the table, or the two lists share images.
     """
-    policy = get_split_policy(split_policy)
-    shares = SplitShares(validation=validation_share, test=0.0 if policy.needs_official else test_share)
     files = list_tables(spark, data_dir)
     name = find_table(spark, data_dir, LABEL_TABLES, title=TITLE, found=files)
     table = _read_rows(spark, data_dir, name)
     check_rows(table, file=name)
     _check_findings(table, NIH_FINDINGS.names, file=name)
-    if policy.needs_official:
+    if official:
         table = _with_official_split(spark, table, data_dir, found=files, table_name=name)
-    labeled = to_label_table(policy.assign(table.withColumn("labels", _labels(F.col("findings"))), shares, seed))
-    if not (policy.leaks_patients or allow_leak):
-        check_no_leak(labeled)
-    return labeled
+    frame = table.withColumn("labels", _labels(F.col("findings")))
+    return LabelTable(frame, NIH_FINDINGS, IMAGES, official_splits=tuple(OFFICIAL_LISTS))
 
 
 def read_nih_boxes(spark: SparkSession, data_dir: Folder) -> DataFrame:

@@ -1,49 +1,44 @@
-"""The data sets that radspark reads, as records: labels, reader, where the images lie, whom to cite."""
+"""The data sets that radspark reads, as records: reader and its rules, whom to cite, on what terms."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from radspark.datasets import nih
-from radspark.labels import NIH_FINDINGS, LabelSet
+from radspark.datasets import chexpert, mimic, nih, openi, padchest, plain, vindr
+from radspark.datasets.chexpert_labeler import LabelerRules
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
+    from radspark.datasets.schema import LabelTable
     from radspark.datasets.tables import Folder
 
 
 class LabelReader(Protocol):
-    """Reads a data set's label table into the schema of all label tables, with its splits assigned."""
+    """Reads the label table of a data folder, with the official split if it is asked for and there is one."""
 
-    def __call__(
-        self,
-        spark: SparkSession,
-        data_dir: Folder,
-        *,
-        split_policy: str,
-        validation_share: float,
-        test_share: float,
-        seed: int,
-        allow_leak: bool,
-    ) -> DataFrame: ...
+    def __call__(self, spark: SparkSession, data_dir: Folder, *, official: bool, rules: Any) -> LabelTable: ...
+
+
+@dataclass(frozen=True)
+class NoRules:
+    """Rules of a data set that leaves nothing to choose."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One public set of labelled radiographs, in the layout that it is published in."""
+    """One kind of label table, in the layout that it is published in."""
 
     name: str
     title: str
-    labels: LabelSet
-    read_labels: LabelReader
-    image_folders: tuple[str, ...]
-    """Folders of the data folder, as globs, in which images lie at any depth."""
+    read: LabelReader
     citation: str
     license: str
+    rules: type[Any] = NoRules
+    """Frozen dataclass of what can be chosen about the labels; the reader takes one."""
 
 
 DATASETS: Mapping[str, Dataset] = {
@@ -52,9 +47,7 @@ DATASETS: Mapping[str, Dataset] = {
         Dataset(
             name="nih",
             title=nih.TITLE,
-            labels=NIH_FINDINGS,
-            read_labels=nih.read_nih,
-            image_folders=("images", "images_*", "dicom"),
+            read=nih.read_nih,
             citation=(
                 "Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale Chest X-ray Database "
                 "and Benchmarks on Weakly-Supervised Classification and Localization of Common Thorax Diseases. "
@@ -64,6 +57,68 @@ DATASETS: Mapping[str, Dataset] = {
                 "No restrictions on use; name the NIH Clinical Center as the provider, cite the paper, and link to "
                 "https://nihcc.app.box.com/v/ChestXray-NIHCC."
             ),
+        ),
+        Dataset(
+            name="chexpert",
+            title=chexpert.TITLE,
+            read=chexpert.read_chexpert,
+            rules=LabelerRules,
+            citation=(
+                "Irvin J, Rajpurkar P, Ko M, et al. CheXpert: A Large Chest Radiograph Dataset with Uncertainty Labels "
+                "and Expert Comparison. AAAI 2019."
+            ),
+            license="Stanford University School of Medicine CheXpert Dataset Research Use Agreement.",
+        ),
+        Dataset(
+            name="mimic",
+            title=mimic.TITLE,
+            read=mimic.read_mimic,
+            rules=mimic.MimicRules,
+            citation=(
+                "Johnson AEW, Pollard TJ, Greenbaum NR, et al. MIMIC-CXR-JPG, a large publicly available database of "
+                "labeled chest radiographs. arXiv:1901.07042, 2019."
+            ),
+            license="PhysioNet Credentialed Health Data License 1.5.0.",
+        ),
+        Dataset(
+            name="padchest",
+            title=padchest.TITLE,
+            read=padchest.read_padchest,
+            rules=padchest.PadChestRules,
+            citation=(
+                "Bustos A, Pertusa A, Salinas JM, de la Iglesia-Vayá M. PadChest: A large chest x-ray image dataset "
+                "with multi-label annotated reports. Medical Image Analysis 66:101797, 2020."
+            ),
+            license="BIMCV PadChest data use agreement, for research only.",
+        ),
+        Dataset(
+            name="vindr",
+            title=vindr.TITLE,
+            read=vindr.read_vindr,
+            rules=vindr.VinDrRules,
+            citation=(
+                "Nguyen HQ, Lam K, Le LT, et al. VinDr-CXR: An open dataset of chest X-rays with radiologist's "
+                "annotations. Scientific Data 9:429, 2022."
+            ),
+            license="PhysioNet Credentialed Health Data License 1.5.0.",
+        ),
+        Dataset(
+            name="openi",
+            title=openi.TITLE,
+            read=openi.read_openi,
+            citation=(
+                "Demner-Fushman D, Kohli MD, Rosenman MB, et al. Preparing a collection of radiology examinations for "
+                "distribution and retrieval. JAMIA 23(2):304-310, 2016."
+            ),
+            license="Creative Commons BY-NC-ND 4.0.",
+        ),
+        Dataset(
+            name="table",
+            title=plain.TITLE,
+            read=plain.read_plain,
+            rules=plain.TableRules,
+            citation="Whom the table comes from.",
+            license="Whatever the table comes with.",
         ),
     )
 }

@@ -2,27 +2,33 @@
 
 | column | content |
 | --- | --- |
-| `image_id` | one row per radiograph; the stem (file name without folder and extension) of its file |
+| `image_id` | one row per radiograph; the end of its file's path, without extension: mostly the file name alone |
 | `study_id` | the examination that the radiograph belongs to; null where the table does not say |
 | `patient_id` | never null: splits are made of whole patients |
 | `age` | years; null where unknown or impossible |
 | `sex` | `M`, `F` or null |
-| `view` | `PA`, `AP` and so on, as the table names it, in capitals; null where unknown |
-| `labels` | one float per finding, in the order of the data set's `LabelSet`; null where unknown |
+| `view` | `PA`, `AP`, `LATERAL` and so on, in capitals; null where unknown |
+| `site` | hospital or other source; null where the table does not say |
+| `date` | day of the examination, as the table gives it (often shifted, to protect patients); null where unknown |
+| `labels` | one float per finding, in the order of the data set's `LabelSet`: 1, 0 or null where unknown; training \
+samples can have values between (see `chexpert_labeler`) |
 | `split` | `train`, `validation`, `test` or null |
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, DateType, FloatType, StringType, StructField, StructType
 
 from radspark.errors import LabelTableError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from radspark.labels import LabelSet
 
 SPLITS = ("train", "validation", "test")
 
@@ -34,15 +40,46 @@ LABEL_TABLE = StructType(
         StructField("age", FloatType()),
         StructField("sex", StringType()),
         StructField("view", StringType()),
+        StructField("site", StringType()),
+        StructField("date", DateType()),
         StructField("labels", ArrayType(FloatType())),
         StructField("split", StringType()),
     ]
 )
 
 
+@dataclass(frozen=True)
+class ImageFiles:
+    """Where a data set keeps its radiographs, and how a path names one."""
+
+    folders: tuple[str, ...]
+    """Folders of the data folder, as globs, in which images lie at any depth."""
+    id_parts: int = 1
+    """Last parts of a path that make its `image_id`: more than one where file names alone repeat."""
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """What a reader found in a data folder."""
+
+    frame: DataFrame
+    """The columns of the schema; those of them that the tables do not have may be left out. `split` holds the official
+    parts, if they were asked for."""
+    labels: LabelSet
+    images: ImageFiles
+    official_splits: tuple[str, ...] = ()
+    """Splits that the publisher made; without `validation`, validation is cut out of `train`."""
+
+
 def to_label_table(frame: DataFrame) -> DataFrame:
-    """The columns of the schema, in its order and types; other columns are left behind."""
-    return frame.select(*(F.col(field.name).cast(field.dataType).alias(field.name) for field in LABEL_TABLE))
+    """The columns of the schema, in its order and types, null where missing; other columns are left behind."""
+    missing = F.lit(None)
+    return frame.select(
+        *(
+            (F.col(field.name) if field.name in frame.columns else missing).cast(field.dataType).alias(field.name)
+            for field in LABEL_TABLE
+        )
+    )
 
 
 def check_rows(frame: DataFrame, *, file: str) -> None:

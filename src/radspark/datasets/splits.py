@@ -1,6 +1,7 @@
 """Which samples train, validate and test: named policies over a label table, and the check that no patient leaks.
 
-A share is a share of patients, drawn by hash: whoever is in a split stays in it when patients are added.
+A share is a share of patients, drawn by hash: but for the stratified policy, whoever is in a split stays in it when
+patients are added.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Window
 from pyspark.sql import functions as F
 
+from radspark.datasets.schema import SPLITS
 from radspark.errors import SplitError
+from radspark.settings import SplitSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -24,64 +28,111 @@ _NAMED_PATIENTS = 3
 
 
 @dataclass(frozen=True)
-class SplitShares:
-    """Shares of patients that validate and test; the rest train."""
-
-    validation: float = 0.1
-    """Of the official train part where the test part is official, else of all."""
-    test: float = 0.2
-    """Has no effect where the test part is official."""
-
-    def __post_init__(self) -> None:
-        for name in ("validation", "test"):
-            value = getattr(self, name)
-            if not 0 <= value < 1:
-                raise ValueError(f"{name}_share must be at least 0 and below 1, got {value}.")
-        if self.validation + self.test >= 1:
-            raise ValueError(
-                "validation_share and test_share must leave patients to train on, "
-                f"got {self.validation} and {self.test}; lower one."
-            )
-
-
-@dataclass(frozen=True)
 class SplitPolicy:
     """One way to assign splits."""
 
     name: str
-    assign: Callable[[DataFrame, SplitShares, int], DataFrame]
-    """(label table, shares, seed) to the table with its `split` column set."""
-    needs_official: bool
+    assign: Callable[[DataFrame, SplitSettings], DataFrame]
+    """(label table, settings) to the table with its `split` column set."""
+    needs_official: bool = False
     """Whether `split` must hold the data set's own train and test part beforehand."""
-    leaks_patients: bool
+    draws_test: bool = False
+    """Whether `test_share` of the patients are drawn to test."""
+    leaks_patients: bool = False
     """Whether a patient can stand in two splits."""
+    test_settings: tuple[str, ...] = ()
+    """Settings that decide who tests."""
 
 
-def split_officially(frame: DataFrame, shares: SplitShares, seed: int) -> DataFrame:
+def split_officially(frame: DataFrame, settings: SplitSettings) -> DataFrame:
     """Cut validation patients out of the official train part; the official test part is not touched."""
-    validates = (F.col("split") == "train") & (draw_uniform("patient_id", seed) < shares.validation)
+    validates = (F.col("split") == "train") & (draw_uniform("patient_id", settings.seed) < settings.validation_share)
     return frame.withColumn("split", F.when(validates, "validation").otherwise(F.col("split")))
 
 
-def split_by_patient(frame: DataFrame, shares: SplitShares, seed: int) -> DataFrame:
+def split_by_patient(frame: DataFrame, settings: SplitSettings) -> DataFrame:
     """Draw whole patients for each split, whatever the official parts."""
-    return frame.withColumn("split", _three_parts(draw_uniform("patient_id", seed), shares))
+    return frame.withColumn("split", _three_parts(draw_uniform("patient_id", settings.seed), settings))
 
 
-def split_by_image_leaking_patients(frame: DataFrame, shares: SplitShares, seed: int) -> DataFrame:
+def split_stratified(frame: DataFrame, settings: SplitSettings) -> DataFrame:
+    """Draw whole patients for each split, in exact shares of each stratum, so that rare findings are in all splits.
+
+    A patient's stratum is the rarest finding (by number of patients) that any of the radiographs shows. Every split
+    takes at least one patient of each stratum of three or more, if its share is above 0. When patients are added,
+    others can move.
+    """
+    patients = frame.select("patient_id", F.posexplode_outer("labels").alias("finding", "value"))
+    shown = patients.where(F.col("value") == 1).select("patient_id", "finding").distinct()
+    rarity = shown.groupBy("finding").agg(F.count("*").alias("num_patients"))
+    strata = (
+        shown.join(F.broadcast(rarity), "finding")
+        .groupBy("patient_id")
+        .agg(F.min_by("finding", F.struct("num_patients", "finding")).alias("stratum"))
+    )
+    everyone = frame.select("patient_id").distinct().join(strata, "patient_id", "left").fillna(-1, ["stratum"])
+    stratum = Window.partitionBy("stratum")
+    by_draw = stratum.orderBy(draw_uniform("patient_id", settings.seed), "patient_id")
+    placed = everyone.select(
+        "patient_id", F.row_number().over(by_draw).alias("place"), F.count("*").over(stratum).alias("size")
+    )
+    num_test, num_validation = (
+        F.when(
+            (F.col("size") >= len(SPLITS)) & F.lit(share > 0), F.greatest(F.round(F.col("size") * share), F.lit(1))
+        ).otherwise(F.round(F.col("size") * share))
+        for share in (settings.test_share, settings.validation_share)
+    )
+    split = (
+        F.when(F.col("place") <= num_test, "test")
+        .when(F.col("place") <= num_test + num_validation, "validation")
+        .otherwise("train")
+    )
+    drawn = placed.select("patient_id", split.alias("split"))
+    return frame.drop("split").join(drawn, "patient_id")
+
+
+def split_by_site(frame: DataFrame, settings: SplitSettings) -> DataFrame:
+    """Named sites test, with all radiographs of their patients; patients of unknown site alone are in no split."""
+    patient = Window.partitionBy("patient_id")
+    tests = F.max(F.col("site").isin(*settings.test_sites)).over(patient)
+    return frame.withColumn("split", F.when(tests, "test").when(~tests, _train_part(settings)))
+
+
+def split_by_date(frame: DataFrame, settings: SplitSettings) -> DataFrame:
+    """Patients first seen on a day or later test; those of unknown date are in no split."""
+    tests = F.min("date").over(Window.partitionBy("patient_id")) >= F.lit(settings.test_from).cast("date")
+    return frame.withColumn("split", F.when(tests, "test").when(~tests, _train_part(settings)))
+
+
+def split_externally(frame: DataFrame, _settings: SplitSettings) -> DataFrame:
+    """Everything tests: a set that no training saw."""
+    return frame.withColumn("split", F.lit("test"))
+
+
+def split_by_image_leaking_patients(frame: DataFrame, settings: SplitSettings) -> DataFrame:
     """Draw single images for each split, as the 2019 system did: patients leak, and results come out too good.
 
     Only for comparison with published results that were made this way.
     """
-    return frame.withColumn("split", _three_parts(draw_uniform("image_id", seed), shares))
+    return frame.withColumn("split", _three_parts(draw_uniform("image_id", settings.seed), settings))
 
 
 SPLIT_POLICIES: Mapping[str, SplitPolicy] = {
     policy.name: policy
     for policy in (
-        SplitPolicy("official", split_officially, needs_official=True, leaks_patients=False),
-        SplitPolicy("patient", split_by_patient, needs_official=False, leaks_patients=False),
-        SplitPolicy("image-leaks-patients", split_by_image_leaking_patients, needs_official=False, leaks_patients=True),
+        SplitPolicy("official", split_officially, needs_official=True),
+        SplitPolicy("patient", split_by_patient, draws_test=True, test_settings=("test_share", "seed")),
+        SplitPolicy("stratified", split_stratified, draws_test=True, test_settings=("test_share", "seed")),
+        SplitPolicy("site", split_by_site, test_settings=("test_sites",)),
+        SplitPolicy("date", split_by_date, test_settings=("test_from",)),
+        SplitPolicy("external", split_externally),
+        SplitPolicy(
+            "image-leaks-patients",
+            split_by_image_leaking_patients,
+            draws_test=True,
+            leaks_patients=True,
+            test_settings=("test_share", "seed"),
+        ),
     )
 }
 
@@ -97,6 +148,26 @@ def get_split_policy(name: str) -> SplitPolicy:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"split_policy must be one of {', '.join(SPLIT_POLICIES)}, got {name!r}.{hint}")
     return SPLIT_POLICIES[name]
+
+
+def check_split_settings(settings: SplitSettings) -> SplitPolicy:
+    """The policy of some settings, which must fit it.
+
+    Raises:
+        ValueError: no such policy, shares that leave nobody to train on, or a setting that belongs to another policy.
+    """
+    policy = get_split_policy(settings.policy)
+    if policy.draws_test and settings.validation_share + settings.test_share >= 1:
+        raise ValueError(
+            "validation_share and test_share must leave patients to train on, "
+            f"got {settings.validation_share} and {settings.test_share}; lower one."
+        )
+    for name, owner in (("test_sites", "site"), ("test_from", "date")):
+        is_given = bool(getattr(settings, name))
+        if is_given != (policy.name == owner):
+            what = f"has no use for {name}, which belongs to {owner!r}" if is_given else f"needs {name}"
+            raise ValueError(f"split_policy={policy.name!r} {what}.")
+    return policy
 
 
 @dataclass(frozen=True)
@@ -134,6 +205,14 @@ def check_no_leak(frame: DataFrame) -> None:
         )
 
 
+def fingerprint_splits(frame: DataFrame) -> str:
+    """Number of rows with a split, and a hash of which image is in which, whatever their order."""
+    placed = frame.where(F.col("split").isNotNull())
+    row = placed.agg(F.count("*").alias("rows"), F.bit_xor(F.xxhash64("image_id", "split")).alias("hash")).first()
+    assert row is not None, "an aggregate always has a row"
+    return f"{row['rows']}-{(row['hash'] or 0) & (1 << 64) - 1:016x}"
+
+
 def draw_uniform(id_column: str, seed: int) -> Column:
     """A uniform number in [0, 1) that depends on the seed and an id only: SHA-256, the same in every version."""
     digest = F.sha2(F.concat_ws(":", F.lit(str(seed)), F.col(id_column)), 256)
@@ -141,9 +220,14 @@ def draw_uniform(id_column: str, seed: int) -> Column:
     return digits.cast("double") / float(16**_HASH_DIGITS)
 
 
-def _three_parts(drawn: Column, shares: SplitShares) -> Column:
+def _three_parts(drawn: Column, settings: SplitSettings) -> Column:
     return (
-        F.when(drawn < shares.test, "test")
-        .when(drawn < shares.test + shares.validation, "validation")
+        F.when(drawn < settings.test_share, "test")
+        .when(drawn < settings.test_share + settings.validation_share, "validation")
         .otherwise("train")
     )
+
+
+def _train_part(settings: SplitSettings) -> Column:
+    validates = draw_uniform("patient_id", settings.seed) < settings.validation_share
+    return F.when(validates, "validation").otherwise("train")

@@ -62,7 +62,8 @@ def warn_of_leak(bundle: Bundle, samples: DataFrame) -> None:
     differing = leaking_differences(bundle.data, tested, split="test")
     if differing:
         shown = ", ".join(
-            f"{name} {getattr(bundle.data, name)!r} then, {getattr(tested, name)!r} now" for name in differing
+            f"{name} {getattr(bundle.data.split, name)!r} then, {getattr(tested.split, name)!r} now"
+            for name in differing
         )
         logger.warning(
             "the samples are split otherwise than in training (%s): patients that were trained on can be among them",

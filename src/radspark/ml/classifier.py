@@ -44,7 +44,7 @@ class XRayClassifier(
     Every Param can be given by keyword; `recipe` (a preset's name, a Recipe or a dict) is the base that they change.
 
     Example:
-        >>> samples = load_samples(spark, "nih", "ChestX-ray14", preparation=PreparationSettings(size=256)).frame
+        >>> samples = load_samples(spark, Source("nih", "ChestX-ray14")).frame
         >>> model = XRayClassifier(backbone="densenet121", weights="imagenet", epochs=15).fit(samples)
         >>> model.evaluate(samples.where("split = 'test'")).mean_auroc
     """

@@ -6,23 +6,24 @@ Rendering is the command line's; radiographs are decoded as training would decod
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyspark.sql import functions as F
 
+from radspark.datasets.reading import Source
 from radspark.datasets.schema import SPLITS
 from radspark.datasets.splits import Leak, find_leak
 from radspark.frames.reader import read_images
 from radspark.samples.join import match_labels
-from radspark.settings import PreparationSettings
+from radspark.settings import PreparationSettings, SplitSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from radspark.datasets.tables import Folder
     from radspark.labels import LabelSet
+    from radspark.samples.combine import Findings
     from radspark.samples.counts import JoinCounts
 
 UNKNOWN = "unknown"
@@ -98,33 +99,21 @@ class DatasetCheck:
 
 def check_dataset(
     spark: SparkSession,
-    dataset: str,
-    data_dir: Folder,
+    sources: Source | Sequence[Source],
     *,
     preparation: PreparationSettings | None = None,
-    split_policy: str = "official",
-    validation_share: float = 0.1,
-    test_share: float = 0.2,
-    seed: int = 0,
+    split: SplitSettings | None = None,
+    findings: Findings = "common",
 ) -> DatasetCheck:
     """Read all labels and decode all radiographs that have one; a leak is counted, not raised.
 
     Arguments and the other errors are `load_samples`'s.
     """
-    matched = match_labels(
-        spark,
-        dataset,
-        data_dir,
-        split_policy=split_policy,
-        validation_share=validation_share,
-        test_share=test_share,
-        seed=seed,
-        allow_leak=True,
-    )
+    matched = match_labels(spark, sources, split=split, findings=findings, allow_leak=True)
     frame = matched.frame
     ages, sexes, views = _count_patients(frame)
     return DatasetCheck(
-        dataset=dataset,
+        dataset=" + ".join(source.dataset for source in ([sources] if isinstance(sources, Source) else sources)),
         counts=matched.counts,
         splits=_count_labels(frame, matched.labels),
         leak=find_leak(matched.table),

@@ -59,6 +59,17 @@ class JoinCounts:
         return {**dataclasses.asdict(self), **{name: getattr(self, name) for name in derived}}
 
 
+def add_counts(left: JoinCounts, right: JoinCounts) -> JoinCounts:
+    """The counts of two data sets together."""
+    return JoinCounts(
+        labeled=left.labeled + right.labeled,
+        files=left.files + right.files,
+        matched=left.matched + right.matched,
+        repeated_files=left.repeated_files + right.repeated_files,
+        by_split={split: left.by_split[split] + right.by_split[split] for split in SPLITS},
+    )
+
+
 def count_matches(table: DataFrame, files: DataFrame) -> JoinCounts:
     """Count partners and singles, in one Spark job over names only.
 

@@ -1,27 +1,27 @@
-"""Joins a data set's labels with the radiographs that are there, by stem, and has those read: the samples.
+"""Joins labels of data sets with the radiographs that are there, by stem, and has those read: the samples.
 
 Labels and paths are joined first, so that only files with a label, of the wanted splits, are decoded.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from radspark.datasets.registry import get_dataset
+from radspark.datasets.reading import Source, read_labels
 from radspark.datasets.schema import LABEL_TABLE, SPLITS
-from radspark.datasets.tables import Folder
 from radspark.errors import DataError, SplitError
 from radspark.frames.reader import read_images
 from radspark.labels import LabelSet
+from radspark.samples.combine import Findings, MatchedLabels, combine
 from radspark.samples.counts import JoinCounts, count_matches
 from radspark.samples.files import find_radiographs
 from radspark.samples.origin import mark_origin
-from radspark.settings import DataSettings, PreparationSettings
+from radspark.settings import DataSettings, PreparationSettings, SplitSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -29,24 +29,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class MatchedLabels:
-    """A label table, and its rows whose radiograph is there."""
-
-    frame: DataFrame
-    """The rows with a radiograph: the columns of the label table, and `path`."""
-    table: DataFrame
-    """The whole label table."""
-    labels: LabelSet
-    counts: JoinCounts
-
-
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class LoadedSamples:
     """Samples of a data set, decoded when `frame` is used."""
 
     frame: DataFrame
-    """`image_id, study_id, patient_id, age, sex, view, labels, split, path, image, error`.
+    """The columns of the label table (`datasets.schema`), and `path, image, error`.
 
     A file that cannot be read is a row with a null image and an error.
     """
@@ -57,44 +45,33 @@ class LoadedSamples:
 
 def load_samples(
     spark: SparkSession,
-    dataset: str,
-    data_dir: Folder,
+    sources: Source | Sequence[Source],
     *,
     preparation: PreparationSettings | None = None,
-    split_policy: str = "official",
-    validation_share: float = 0.1,
-    test_share: float = 0.2,
-    seed: int = 0,
+    split: SplitSettings | None = None,
+    findings: Findings = "common",
     num_partitions: int | None = None,
     splits: Collection[str] | None = None,
 ) -> LoadedSamples:
-    """Read a data set's labels, find its radiographs, and join both; a part of the files is enough.
+    """Read labels, find their radiographs, and join both; a part of the files is enough.
 
     Args:
-        dataset: a name of `DATASETS`, such as `nih`.
-        data_dir: its folder, on any file system that Spark reads.
+        sources: a data set and its folder, or several, whose samples are put together.
         preparation: how radiographs become uint8 squares; None takes the defaults.
-        split_policy: a name of `SPLIT_POLICIES`; shares and seed are explained there.
+        split: which radiographs train, validate and test, in each source; None takes the official parts.
+        findings: of several sources, those `common` to all, `all`, or named ones; unknown where a source lacks one.
         num_partitions: partitions of the frame; None leaves it to `read_images`.
         splits: decode only these; None takes all rows, those without a split too.
 
     Raises:
-        LabelTableError: the label table is missing, of another data set, or faulty.
+        LabelTableError: a label table is missing, of another data set, or faulty.
         SplitError: a patient stands in two splits, an official list is missing, or no sample is in `splits`.
-        DataError: no radiographs, or none with a label.
+        DataError: no radiographs, or none with a label, or no finding in common.
     """
     unknown = sorted(set(splits or ()) - set(SPLITS))
     if unknown:
         raise ValueError(f"splits must be among {', '.join(SPLITS)}, got {', '.join(unknown)}.")
-    matched = match_labels(
-        spark,
-        dataset,
-        data_dir,
-        split_policy=split_policy,
-        validation_share=validation_share,
-        test_share=test_share,
-        seed=seed,
-    )
+    matched = match_labels(spark, sources, split=split, findings=findings)
     frame = decode_matched(
         matched, preparation=preparation or PreparationSettings(), splits=splits, num_partitions=num_partitions
     )
@@ -119,43 +96,49 @@ def decode_matched(
 
 def match_labels(
     spark: SparkSession,
-    dataset: str,
-    data_dir: Folder,
+    sources: Source | Sequence[Source],
     *,
-    split_policy: str = "official",
-    validation_share: float = 0.1,
-    test_share: float = 0.2,
-    seed: int = 0,
+    split: SplitSettings | None = None,
+    findings: Findings = "common",
     allow_leak: bool = False,
 ) -> MatchedLabels:
-    """The rows of a label table whose radiograph is there, with its path; no file is opened.
+    """The rows of label tables whose radiograph is there, with its path; no file is opened.
 
     Logs how many rows and files have no partner, without naming any. Arguments and errors are `load_samples`'s.
+
+    Args:
+        allow_leak: leave a patient in two splits to `find_leak`.
     """
-    source = get_dataset(dataset)
-    table = source.read_labels(
-        spark,
-        data_dir,
-        split_policy=split_policy,
-        validation_share=validation_share,
-        test_share=test_share,
-        seed=seed,
-        allow_leak=allow_leak,
+    several = [sources] if isinstance(sources, Source) else list(sources)
+    if not several:
+        raise ValueError("sources must hold at least one data set, got none.")
+    found = [_match_source(spark, source, split=split, allow_leak=allow_leak) for source in several]
+    matched = combine(several, found, findings=findings)
+    _warn(matched.counts)
+    origin = DataSettings(
+        " + ".join(source.dataset for source in several),
+        split or SplitSettings(),
+        dict(several[0].rules) if len(several) == 1 else {source.dataset: dict(source.rules) for source in several},
     )
-    files = find_radiographs(spark, data_dir, folders=source.image_folders)
-    counts = count_matches(table, files)
+    return dataclasses.replace(matched, frame=mark_origin(matched.frame, origin))
+
+
+def _match_source(
+    spark: SparkSession, source: Source, *, split: SplitSettings | None, allow_leak: bool
+) -> MatchedLabels:
+    table = read_labels(spark, source, split=split, allow_leak=allow_leak)
+    files = find_radiographs(spark, source.data_dir, images=table.images)
+    counts = count_matches(table.frame, files)
     if not counts.matched:
-        label, file = table.agg(F.min("image_id")).first(), files.agg(F.min("stem")).first()
+        label, file = table.frame.agg(F.min("image_id")).first(), files.agg(F.min("stem")).first()
         assert label is not None and file is not None, "an aggregate always has a row"
         raise DataError(
-            f"none of the {counts.files} radiographs in {data_dir} has a label: files are named like {file[0]!r}, "
-            f"images in the label table like {label[0]!r}; give the folder whose files the table names."
+            f"none of the {counts.files} radiographs in {source.data_dir} has a label: files are named like "
+            f"{file[0]!r}, images in the label table like {label[0]!r}; give the folder whose files the table names."
         )
-    _warn(counts)
     paths = files.select(F.col("stem").alias("image_id"), "path")
-    matched = table.join(paths, "image_id").select(*LABEL_TABLE.names, "path")
-    matched = mark_origin(matched, DataSettings(dataset, split_policy, validation_share, test_share, seed))
-    return MatchedLabels(frame=matched, table=table, labels=source.labels, counts=counts)
+    matched = table.frame.join(paths, "image_id").select(*LABEL_TABLE.names, "path")
+    return MatchedLabels(frame=matched, table=table.frame, labels=table.labels, counts=counts)
 
 
 def _check_splits(counts: JoinCounts, splits: Collection[str]) -> None:

@@ -30,15 +30,15 @@ def find_origin(frame: DataFrame, split_column: str = SPLIT_COLUMN) -> DataSetti
 
 
 def leaking_differences(trained: DataSettings, tested: DataSettings, *, split: str) -> tuple[str, ...]:
-    """The settings by which samples that were trained on can stand in a split of `tested`; empty if they cannot.
+    """The split settings by which samples that were trained on can stand in a split of `tested`; empty if they cannot.
 
     Another data set has other patients. The training split has nothing to leak.
     """
-    if trained.dataset != tested.dataset or split == "train":
+    if not trained.datasets & tested.datasets or split == "train":
         return ()
-    if trained.split_policy != tested.split_policy:
-        return ("split_policy",)
-    compared = {"test": ("test_share", "seed"), "validation": ("test_share", "validation_share", "seed")}[split]
-    if get_split_policy(trained.split_policy).needs_official:
-        compared = {"test": (), "validation": ("validation_share", "seed")}[split]
-    return tuple(name for name in compared if getattr(trained, name) != getattr(tested, name))
+    if trained.split.policy != tested.split.policy:
+        return ("policy",)
+    compared = get_split_policy(trained.split.policy).test_settings
+    if split == "validation":
+        compared = tuple(dict.fromkeys([*compared, "validation_share", "seed"]))
+    return tuple(name for name in compared if getattr(trained.split, name) != getattr(tested.split, name))

@@ -42,10 +42,12 @@ def test_png_and_dicom_decode_to_the_drawing(written: tuple[Path, PhantomSummary
 
 @pytest.mark.spark
 def test_the_nih_reader_counts_what_the_summary_says(spark: SparkSession, written: tuple[Path, PhantomSummary]) -> None:
-    from radspark.datasets.nih import read_nih, read_nih_boxes
+    from radspark.datasets.nih import read_nih_boxes
+    from radspark.datasets.reading import Source, read_labels
+    from radspark.settings import SplitSettings
 
     folder, summary = written
-    rows = read_nih(spark, str(folder), validation_share=0.2).collect()
+    rows = read_labels(spark, Source("nih", folder), split=SplitSettings(validation_share=0.2)).frame.collect()
     positives = np.asarray([row.labels for row in rows]).sum(axis=0)
     assert dict(zip(NIH_FINDINGS, positives, strict=True)) == summary.num_positives
     splits = Counter(row.split for row in rows)

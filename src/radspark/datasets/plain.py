@@ -1,0 +1,173 @@
+"""Reads a table of anybody's: CSV or Parquet, a row per radiograph, with a map from its columns to the schema's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from radspark.datasets.columns import blank_to_null, date_of, sex, stem, view, years
+from radspark.datasets.findings import finding_name
+from radspark.datasets.schema import SPLITS, ImageFiles, LabelTable, check_rows
+from radspark.datasets.tables import Folder, in_folder, read_csv, require_columns
+from radspark.errors import LabelTableError
+from radspark.labels import LabelSet
+from radspark.settings import require
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+TITLE = "a plain table"
+_SPLIT_WORDS = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TableRules:
+    """Which column of a table is what, and how it writes its values."""
+
+    file: str = "labels.csv"
+    """Name of the table in the data folder: CSV (plain or .gz, with a header) or Parquet."""
+    image_folders: tuple[str, ...] = ("images",)
+    """Folders of the data folder, as globs, in which images lie at any depth."""
+    image: str = "image_id"
+    """Column with the image's file name or path, with or without extension."""
+    id_parts: int = 1
+    """Last parts of that path that name the image: more than one where file names alone repeat."""
+    patient: str = "patient_id"
+    study: str | None = None
+    age: str | None = None
+    """Column of years, or DICOM's `058Y`."""
+    sex: str | None = None
+    """Column of M, F, male or female."""
+    view: str | None = None
+    site: str | None = None
+    date: str | None = None
+    """Column of `20120131` or `2012-01-31`."""
+    split: str | None = None
+    """Column of train, validation (or valid, val) and test; with it there is an official split."""
+    findings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Our name of each finding to its column of values."""
+    finding_list: str | None = None
+    """Instead: one column that lists the present findings, as NIH's does; `findings` then maps to its words."""
+    separator: str = "|"
+    """Between the words of `finding_list`."""
+    positive: tuple[str, ...] = ("1", "1.0", "true", "yes")
+    """What a present finding's cell holds, in any case."""
+    negative: tuple[str, ...] = ("0", "0.0", "false", "no")
+    unknown: tuple[str, ...] = ("-1", "-1.0", "nan")
+    """Beside an empty cell."""
+
+    def __post_init__(self) -> None:
+        require(self.id_parts >= 1, f"id_parts must be at least 1, got {self.id_parts}.")
+        require(
+            bool(self.findings),
+            "findings must map at least one finding to its column, such as findings.Effusion=pleural_effusion.",
+        )
+
+
+def read_plain(spark: SparkSession, data_dir: Folder, *, official: bool, rules: TableRules) -> LabelTable:
+    """The columns of a table by the schema's names.
+
+    Raises:
+        LabelTableError: no table, a missing column, a cell that holds no value of the rules, or rows that `check_rows`
+            refuses.
+    """
+    table = _read(spark, data_dir, rules.file)
+    profile = {name: getattr(rules, name) for name in ("study", "age", "sex", "view", "site", "date", "split")}
+    named = [rules.image, rules.patient, *(column for column in profile.values() if column)]
+    values = [rules.finding_list] if rules.finding_list else list(rules.findings.values())
+    require_columns(table, dict.fromkeys([*named, *values]), file=rules.file, title=TITLE)
+    table = table.select(
+        *(F.col(f"`{column}`").cast("string").alias(column) for column in dict.fromkeys([*named, *values]))
+    )
+    _check_values(table, rules, file=rules.file)
+    labels = LabelSet(tuple(finding_name(name) for name in rules.findings))
+    column = {name: F.col(f"`{column}`") if column else F.lit(None) for name, column in profile.items()}
+    frame = table.select(
+        stem(F.col(f"`{rules.image}`"), num_parts=rules.id_parts).alias("image_id"),
+        blank_to_null(column["study"]).alias("study_id"),
+        blank_to_null(F.col(f"`{rules.patient}`")).alias("patient_id"),
+        years(column["age"]).alias("age"),
+        sex(column["sex"]).alias("sex"),
+        view(column["view"]).alias("view"),
+        blank_to_null(column["site"]).alias("site"),
+        date_of(column["date"]).alias("date"),
+        _labels(rules).alias("labels"),
+        (_split(column["split"]) if official else F.lit(None)).alias("split"),
+    )
+    check_rows(frame, file=rules.file)
+    images = ImageFiles(folders=rules.image_folders, id_parts=rules.id_parts)
+    return LabelTable(frame, labels, images, official_splits=SPLITS if rules.split else ())
+
+
+def _read(spark: SparkSession, data_dir: Folder, file: str) -> DataFrame:
+    from pyspark.errors import AnalysisException
+
+    try:
+        return (
+            spark.read.parquet(in_folder(data_dir, file))
+            if file.rstrip("/").endswith(".parquet")
+            else read_csv(spark, data_dir, file)
+        )
+    except AnalysisException as error:
+        if error.getCondition() == "PATH_NOT_FOUND":
+            raise LabelTableError(f"{data_dir} holds no {file!r}; name the table with the rule `file`.") from error
+        raise
+
+
+def _split(text: Column) -> Column:
+    words = F.create_map(*(F.lit(word) for pair in _SPLIT_WORDS.items() for word in pair))
+    return words[F.lower(F.trim(text))]
+
+
+def _labels(rules: TableRules) -> Column:
+    if rules.finding_list:
+        text = blank_to_null(F.col(f"`{rules.finding_list}`"))
+        words = F.transform(F.split(text, rf"\Q{rules.separator}\E"), lambda word: F.lower(F.trim(word)))
+        return F.array(
+            *(F.array_contains(words, word.strip().lower()).cast("float") for word in rules.findings.values())
+        )
+    return F.array(*(_value(F.col(f"`{column}`"), rules) for column in rules.findings.values()))
+
+
+def _value(cell: Column, rules: TableRules) -> Column:
+    word = F.lower(F.trim(cell))
+    return F.when(word.isin(*rules.positive), 1.0).when(word.isin(*rules.negative), 0.0)
+
+
+def _check_values(table: DataFrame, rules: TableRules, *, file: str) -> None:
+    """Refuse cells that would become unknown in silence."""
+    known = {word.lower() for word in (*rules.positive, *rules.negative, *rules.unknown, "")}
+    checks = {}
+    if not rules.finding_list:
+        for column in rules.findings.values():
+            checks[column] = ~F.lower(F.trim(F.col(f"`{column}`"))).isin(*known)
+    if rules.split:
+        checks[rules.split] = F.col(f"`{rules.split}`").isNotNull() & _split(F.col(f"`{rules.split}`")).isNull()
+    if not checks:
+        return
+    found = table.agg(
+        *(
+            F.min(F.when(strange, F.col(f"`{column}`"))).alias(f"c{i}")
+            for i, (column, strange) in enumerate(checks.items())
+        )
+    ).first()
+    assert found is not None, "an aggregate always has a row"
+    for column, value in zip(checks, found, strict=True):
+        if value is not None:
+            rule = (
+                f"one of {', '.join(SPLITS)}"
+                if column == rules.split
+                else "a value of `positive`, `negative` or `unknown`"
+            )
+            raise LabelTableError(
+                f"{file} has {value!r} in column {column!r}, which must be {rule}; name it in the rules."
+            )

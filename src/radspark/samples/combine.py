@@ -1,0 +1,139 @@
+"""Puts the labels of several data sets together, over the findings that are wanted; one data set passes unchanged."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pyspark.sql import functions as F
+
+from radspark.datasets.schema import LABEL_TABLE
+from radspark.errors import DataError
+from radspark.labels import LabelSet
+from radspark.samples.counts import JoinCounts, add_counts
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from radspark.datasets.reading import Source
+
+logger = logging.getLogger(__name__)
+
+Findings = Literal["common", "all"] | Sequence[str]
+"""Of several data sets: those that all have, in the first one's order; those that any has; or named ones."""
+
+
+@dataclass(frozen=True)
+class MatchedLabels:
+    """A label table, and its rows whose radiograph is there."""
+
+    frame: DataFrame
+    """The rows with a radiograph: the columns of the label table, and `path`."""
+    table: DataFrame
+    """The whole label table."""
+    labels: LabelSet
+    counts: JoinCounts
+
+
+def combine(sources: Sequence[Source], found: Sequence[MatchedLabels], *, findings: Findings) -> MatchedLabels:
+    """The rows of several data sets, with labels in one order.
+
+    Ids of several get the data set's name before them (`nih/00000001_000`), and `site` is the data set where its table
+    names none, so that neither patients nor images are mixed up. Splits are each data set's own.
+
+    Raises:
+        DataError: no finding is common to all, or a named one is in none.
+    """
+    labels = choose_findings([matched.labels for matched in found], findings, names=[s.dataset for s in sources])
+    names = _distinct_names(sources)
+
+    def unite(frames: Sequence[DataFrame]) -> DataFrame:
+        return functools.reduce(lambda left, right: left.unionByName(right), frames)
+
+    def ready(frame: DataFrame, matched: MatchedLabels, name: str) -> DataFrame:
+        projected = project_labels(frame, matched.labels, labels)
+        return projected if len(found) == 1 else _with_source(projected, name)
+
+    return MatchedLabels(
+        frame=unite([ready(matched.frame, matched, name) for matched, name in zip(found, names, strict=True)]),
+        table=unite([ready(matched.table, matched, name) for matched, name in zip(found, names, strict=True)]),
+        labels=labels,
+        counts=functools.reduce(add_counts, (matched.counts for matched in found)),
+    )
+
+
+def choose_findings(label_sets: Sequence[LabelSet], findings: Findings, *, names: Sequence[str]) -> LabelSet:
+    """The findings that are wanted, in the order of the first data set that has them.
+
+    Raises:
+        DataError: none is common to all, or a named one is in none; the message says who has what.
+    """
+    seen = Counter(name for labels in label_sets for name in labels)
+    has = "; ".join(f"{name}: {', '.join(labels)}" for name, labels in zip(names, label_sets, strict=True))
+    if findings == "common":
+        common = [name for name in seen if seen[name] == len(label_sets)]
+        if not common:
+            raise DataError(f"the data sets have no finding in common ({has}); use findings='all', or name some.")
+        return LabelSet(tuple(common))
+    if findings == "all":
+        return LabelSet(tuple(seen))
+    strange = [name for name in findings if name not in seen]
+    if strange:
+        raise DataError(f"no data set has the finding {strange[0]!r} ({has}); correct the name.")
+    return LabelSet(tuple(findings))
+
+
+def relabel(matched: MatchedLabels, wanted: LabelSet) -> MatchedLabels:
+    """The same rows with the labels of a model, which may know other findings than the data set.
+
+    Logs the findings that the data set does not have; they are unknown.
+
+    Raises:
+        DataError: it has none of them.
+    """
+    missing = [name for name in wanted if name not in matched.labels.names]
+    if len(missing) == len(wanted):
+        raise DataError(
+            f"the data set ({', '.join(matched.labels)}) has none of the model's findings ({', '.join(wanted)}); "
+            "evaluate on a data set that has one of them."
+        )
+    if missing:
+        logger.warning("the data set does not say %s: unknown for all radiographs", ", ".join(missing))
+    return dataclasses.replace(
+        matched,
+        frame=project_labels(matched.frame, matched.labels, wanted),
+        table=project_labels(matched.table, matched.labels, wanted),
+        labels=wanted,
+    )
+
+
+def project_labels(frame: DataFrame, labels: LabelSet, wanted: LabelSet) -> DataFrame:
+    """The same rows with `labels` in another order; findings that they do not have are unknown."""
+    if labels == wanted:
+        return frame
+    values = (F.get("labels", F.lit(labels.index(name))) if name in labels.names else F.lit(None) for name in wanted)
+    return frame.withColumn("labels", F.array(*(value.cast("float") for value in values)))
+
+
+def _with_source(frame: DataFrame, name: str) -> DataFrame:
+    ids = {column: F.concat(F.lit(f"{name}/"), F.col(column)) for column in ("image_id", "study_id", "patient_id")}
+    others = [column for column in frame.columns if column not in LABEL_TABLE.names]
+    named = frame.withColumns({**ids, "site": F.coalesce("site", F.lit(name))})
+    return named.select(*LABEL_TABLE.names, *others)
+
+
+def _distinct_names(sources: Sequence[Source]) -> list[str]:
+    """The data sets' names, with a number after those that come twice."""
+    seen: Counter[str] = Counter()
+    total = Counter(source.dataset for source in sources)
+    names = []
+    for source in sources:
+        seen[source.dataset] += 1
+        is_alone = total[source.dataset] == 1
+        names.append(source.dataset if is_alone else f"{source.dataset}-{seen[source.dataset]}")
+    return names
