@@ -17,7 +17,6 @@ from radspark.settings import (
     Plateau,
     PreparationSettings,
     Recipe,
-    SplitSettings,
     TrainingSettings,
     Warmup,
     from_dict,
@@ -26,7 +25,6 @@ from radspark.settings import (
 
 RECIPES = st.builds(
     Recipe,
-    SplitSettings,
     preparation=st.builds(PreparationSettings, size=st.integers(16, 4096)),
     augmentation=st.builds(AugmentationSettings, scale=st.floats(0, 0.99), rotation_degrees=st.floats(0, 180)),
     model=st.builds(

@@ -407,11 +407,9 @@ def _checked(value: Any, hint: Any, path: str) -> Any:
             return tuple(_checked(item, kind, path) for item, kind in zip(value, items, strict=True))
     elif origin is collections.abc.Mapping and isinstance(value, Mapping):
         return {name: _checked(item, options[1], f"{path}.{name}") for name, item in value.items()}
-    elif hint is Any:
-        return value
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    elif hint in (int, str, bool, types.NoneType) and type(value) is hint:
+    elif hint is Any or (hint in (int, str, bool, types.NoneType) and type(value) is hint):
         return value
     shown = getattr(hint, "__name__", None) or str(hint).replace("typing.", "")
     raise ValueError(f"{path} must be {shown}, got {value!r}.")
