@@ -21,6 +21,7 @@ from radspark.settings import DataSettings, SplitSettings, to_dict
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from radspark.labels import LabelSet
     from radspark.metrics import Evaluation
     from radspark.ml import XRayModel
     from radspark.ml.scores import GatheredScores
