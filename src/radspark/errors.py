@@ -1,6 +1,7 @@
-"""The exception tree. What the user can mend is a RadsparkError; a wrong argument is a ValueError.
+"""The exception tree. What the user can mend is a RadsparkError; any other exception is a bug.
 
 RadsparkError
+├── ArgumentError               a wrong argument, setting or option; also a ValueError
 ├── SetupError                  the machine lacks something: Java, task slots, a place to write
 ├── DataError                   what was found on disk is not what was asked for
 │   ├── UnreadableImageError    one file cannot be read as a radiograph
@@ -15,6 +16,10 @@ RadsparkError
 
 class RadsparkError(Exception):
     """Base of every error whose message is meant for the user, one sentence that names a remedy."""
+
+
+class ArgumentError(RadsparkError, ValueError):
+    """A wrong argument, setting or option; a plain ValueError inside radspark is a bug of ours."""
 
 
 class SetupError(RadsparkError):

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from radspark.errors import ArgumentError
+
 
 @dataclass(frozen=True)
 class LabelSet:
@@ -15,10 +17,10 @@ class LabelSet:
 
     def __post_init__(self) -> None:
         if not self.names:
-            raise ValueError("a LabelSet needs at least one finding, got none.")
+            raise ArgumentError("a LabelSet needs at least one finding, got none.")
         repeated = sorted({name for name in self.names if self.names.count(name) > 1})
         if repeated:
-            raise ValueError(f"findings must be distinct; repeated: {', '.join(repeated)}.")
+            raise ArgumentError(f"findings must be distinct; repeated: {', '.join(repeated)}.")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -30,10 +32,10 @@ class LabelSet:
         """Position of a finding.
 
         Raises:
-            ValueError: not a finding of this set; the message lists those that are.
+            ArgumentError: not a finding of this set; the message lists those that are.
         """
         if name not in self.names:
-            raise ValueError(f"{name!r} is not a finding of this label set: {', '.join(self.names)}.")
+            raise ArgumentError(f"{name!r} is not a finding of this label set: {', '.join(self.names)}.")
         return self.names.index(name)
 
     def encode(self, present: Iterable[str], *, unknown: Iterable[str] = ()) -> tuple[float, ...]:

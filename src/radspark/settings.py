@@ -9,19 +9,22 @@ import collections.abc
 import dataclasses
 import datetime
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, Union
 
+from radspark.errors import ArgumentError
+
 T = TypeVar("T")
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise ValueError with a message that names field, rule and value."""
+    """Raise ArgumentError with a message that names field, rule and value."""
     if not condition:
-        raise ValueError(message)
+        raise ArgumentError(message)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class SplitSettings:
             try:
                 datetime.date.fromisoformat(self.test_from)
             except ValueError:
-                raise ValueError(f"test_from must be a day such as 2020-01-31, got {self.test_from!r}.") from None
+                raise ArgumentError(f"test_from must be a day such as 2020-01-31, got {self.test_from!r}.") from None
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ class ModelSettings:
     def __post_init__(self) -> None:
         require(bool(self.backbone), "model.backbone must be a timm architecture, got an empty name.")
         require(16 <= self.input_size <= 4096, f"model.input_size must be between 16 and 4096, got {self.input_size}.")
+        require(self.std is None or self.std > 0, f"model.std must be above 0, got {self.std}.")
         require(0.0 <= self.dropout < 1.0, f"model.dropout must be at least 0 and below 1, got {self.dropout}.")
 
     def without_weights(self) -> ModelSettings:
@@ -178,13 +182,28 @@ class OptimizerSettings:
     """Largest global norm of the gradient; longer ones are scaled down to it."""
 
     def __post_init__(self) -> None:
-        require(self.learning_rate > 0, f"optimizer.learning_rate must be above 0, got {self.learning_rate}.")
+        rate = self.learning_rate
+        require(0 < rate < math.inf, f"optimizer.learning_rate must be above 0 and finite, got {rate}.")
         require(0 <= self.momentum < 1, f"optimizer.momentum must be at least 0 and below 1, got {self.momentum}.")
         for name in ("weight_decay", "head_l2"):
             require(getattr(self, name) >= 0, f"optimizer.{name} must be at least 0, got {getattr(self, name)}.")
         require(
             self.clip_norm is None or self.clip_norm > 0, f"optimizer.clip_norm must be above 0, got {self.clip_norm}."
         )
+        require(
+            all(0 <= beta < 1 for beta in self.betas),
+            f"optimizer.betas must be at least 0 and below 1, got {self.betas[0]} and {self.betas[1]}.",
+        )
+        require(self.eps > 0, f"optimizer.eps must be above 0, got {self.eps}.")
+
+
+def _require_length(kind: str, epochs: float | None) -> None:
+    require(epochs is None or epochs > 0, f"{kind}.epochs must be above 0, got {epochs}.")
+
+
+def _require_not_negative(kind: str, **values: float) -> None:
+    for name, value in values.items():
+        require(value >= 0, f"{kind}.{name} must be at least 0, got {value}.")
 
 
 @dataclass(frozen=True)
@@ -193,6 +212,9 @@ class Constant:
 
     epochs: float | None = None
     """Length of the phase; None lasts to the end of training (only the last phase may)."""
+
+    def __post_init__(self) -> None:
+        _require_length("constant", self.epochs)
 
 
 @dataclass(frozen=True)
@@ -217,6 +239,8 @@ class StepDecay:
 
     def __post_init__(self) -> None:
         require(self.every_epochs > 0, f"step.every_epochs must be above 0, got {self.every_epochs}.")
+        require(0 < self.factor <= 1, f"step.factor must be above 0 and at most 1, got {self.factor}.")
+        _require_length("step", self.epochs)
 
 
 @dataclass(frozen=True)
@@ -226,6 +250,10 @@ class Cosine:
     epochs: float | None = None
     min_learning_rate: float = 0.0
 
+    def __post_init__(self) -> None:
+        _require_length("cosine", self.epochs)
+        _require_not_negative("cosine", min_learning_rate=self.min_learning_rate)
+
 
 @dataclass(frozen=True)
 class Polynomial:
@@ -234,6 +262,11 @@ class Polynomial:
     power: float = 1.0
     epochs: float | None = None
     min_learning_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.power > 0, f"polynomial.power must be above 0, got {self.power}.")
+        _require_length("polynomial", self.epochs)
+        _require_not_negative("polynomial", min_learning_rate=self.min_learning_rate)
 
 
 @dataclass(frozen=True)
@@ -249,6 +282,17 @@ class Plateau:
     """Epochs after a reduction during which nothing is counted."""
     min_learning_rate: float = 0.0
     epochs: float | None = None
+
+    def __post_init__(self) -> None:
+        require(0 < self.factor < 1, f"plateau.factor must be above 0 and below 1, got {self.factor}.")
+        _require_length("plateau", self.epochs)
+        _require_not_negative(
+            "plateau",
+            patience=self.patience,
+            min_delta=self.min_delta,
+            cooldown=self.cooldown,
+            min_learning_rate=self.min_learning_rate,
+        )
 
 
 Phase = Constant | Warmup | StepDecay | Cosine | Polynomial | Plateau
@@ -303,6 +347,11 @@ class TrainingSettings:
         for name in ("num_workers", "num_shards", "early_stopping_patience"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"training.{name} must be at least 1, got {value}.")
+        weights = self.positive_weights
+        require(
+            not isinstance(weights, tuple) or (bool(weights) and min(weights) > 0),
+            f"training.positive_weights must all be above 0, one for each finding, got {weights}.",
+        )
         require(self.round_minutes > 0, f"training.round_minutes must be above 0, got {self.round_minutes}.")
         require(
             0 <= self.max_unreadable <= 1,
@@ -330,7 +379,7 @@ class Recipe:
         """The same recipe for images that were prepared at another size.
 
         Raises:
-            ValueError: the network's input does not fit into them.
+            ArgumentError: the network's input does not fit into them.
         """
         require(
             self.model.input_size <= size,
@@ -360,8 +409,10 @@ def from_dict(cls: type[T], values: Mapping[str, Any], *, where: str = "recipe")
     """Build settings from plain values, refusing unknown names and wrong types.
 
     Raises:
-        ValueError: names the field, what it must be, what it was, and for an unknown name the nearest one.
+        ArgumentError: names the field, what it must be, what it was, and for an unknown name the nearest one.
     """
+    if not isinstance(values, Mapping):
+        raise ArgumentError(f"{where} must be a table of settings, got {values!r}.")
     hints = typing.get_type_hints(cls)
     known = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]
     arguments: dict[str, Any] = {}
@@ -369,9 +420,10 @@ def from_dict(cls: type[T], values: Mapping[str, Any], *, where: str = "recipe")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" It has {', '.join(known)}."
-            raise ValueError(f"{where} has no setting {name!r}.{hint}")
+            raise ArgumentError(f"{where} has no setting {name!r}.{hint}")
         path = f"{where}.{name}"
         if name == "schedule":
+            require(isinstance(value, list | tuple), f"{path} must be a list of tables, got {value!r}.")
             arguments[name] = tuple(_phase(item, where=f"{path}[{i}]") for i, item in enumerate(value))
         elif dataclasses.is_dataclass(hints[name]):
             arguments[name] = from_dict(typing.cast("type[Any]", hints[name]), value, where=path)
@@ -381,10 +433,11 @@ def from_dict(cls: type[T], values: Mapping[str, Any], *, where: str = "recipe")
 
 
 def _phase(values: Mapping[str, Any], *, where: str) -> Phase:
+    require(isinstance(values, Mapping), f"{where} must be a table with a kind, got {values!r}.")
     rest = dict(values)
     kind = rest.pop("kind", None)
     if kind not in PHASES:
-        raise ValueError(f"{where}.kind must be one of {', '.join(PHASES)}, got {kind!r}.")
+        raise ArgumentError(f"{where}.kind must be one of {', '.join(PHASES)}, got {kind!r}.")
     return from_dict(PHASES[kind], rest, where=where)
 
 
@@ -400,7 +453,7 @@ def _checked(value: Any, hint: Any, path: str) -> Any:
     elif origin is Literal:
         if value in options:
             return value
-        raise ValueError(f"{path} must be one of {', '.join(map(str, options))}, got {value!r}.")
+        raise ArgumentError(f"{path} must be one of {', '.join(map(str, options))}, got {value!r}.")
     elif origin is tuple and isinstance(value, list | tuple):
         items = options[:1] * len(value) if options[-1] is Ellipsis else options
         if len(items) == len(value):
@@ -412,7 +465,7 @@ def _checked(value: Any, hint: Any, path: str) -> Any:
     elif hint is Any or (hint in (int, str, bool, types.NoneType) and type(value) is hint):
         return value
     shown = getattr(hint, "__name__", None) or str(hint).replace("typing.", "")
-    raise ValueError(f"{path} must be {shown}, got {value!r}.")
+    raise ArgumentError(f"{path} must be {shown}, got {value!r}.")
 
 
 def _deck(optimizer: OptimizerSettings, warmup_epochs: float, start_factor: float) -> Recipe:

@@ -7,11 +7,13 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import own_logging
 from pyspark.errors import PySparkException
 
 from radspark import __version__
 from radspark.cli import data, failures
-from radspark.errors import UserCodeError
+from radspark.cli.main import run
+from radspark.errors import ArgumentError, UserCodeError
 
 if TYPE_CHECKING:
     from command_line import Radspark
@@ -59,7 +61,7 @@ CHECK = ("data", "check", "--dataset", "nih", "--data-dir", "d")
 def test_an_error_is_one_sentence_and_the_trace_is_shown_with_debug(
     radspark: Radspark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "check_data_choice", raise_error(ValueError("size must be 5.")))
+    monkeypatch.setattr(data, "check_data_choice", raise_error(ArgumentError("size must be 5.")))
     assert radspark(*CHECK).sentence == "error: size must be 5."
     with pytest.raises(ValueError, match="size must be 5"):
         radspark(*CHECK, "--debug")
@@ -98,14 +100,14 @@ def test_radsparks_warnings_are_lines_on_stderr_and_other_packages_are_silent(
         logging.getLogger("radspark.x").warning("3 of %d files", 5)
         logging.getLogger("py4j").error("hidden")
         logging.exception("hidden, and by the root logger")
-        raise ValueError("end")
+        raise ArgumentError("end")
 
     monkeypatch.setattr(data, "check_data_choice", warn)
     assert radspark(*CHECK).err == "warning: 3 of 5 files\nerror: end\n"
 
 
 def test_long_lines_are_not_broken(radspark: Radspark, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "check_data_choice", raise_error(ValueError("word " * 100)))
+    monkeypatch.setattr(data, "check_data_choice", raise_error(ArgumentError("word " * 100)))
     assert len(radspark(*CHECK).err.splitlines()) == 1
 
 
@@ -119,3 +121,9 @@ def test_long_lines_are_not_broken(radspark: Radspark, monkeypatch: pytest.Monke
 )
 def test_a_wrong_option_is_refused_before_spark_starts(radspark: Radspark, words: tuple[str, ...], said: str) -> None:
     assert said in radspark(*CHECK, *words).sentence
+
+
+def test_a_bug_is_not_told_as_a_mistake_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "check_data_choice", raise_error(ValueError("shapes differ")))
+    with own_logging(), pytest.raises(ValueError, match="shapes differ"):
+        run(list(CHECK))

@@ -12,6 +12,7 @@ from radspark.cli.console import say
 from radspark.cli.options import DATA, Conf, Master, parse_conf
 from radspark.datasets.registry import DATASETS
 from radspark.datasets.splits import SPLIT_POLICIES
+from radspark.errors import ArgumentError
 
 STATISTICS = "Statistics"
 PREDICTIONS = "Predictions of any model, in place of --bundle"
@@ -112,14 +113,14 @@ def evaluate(
         from radspark.cli.evaluate_predictions import PredictionFiles, evaluate_predictions
 
         if bundle is not None or labels is None:
-            raise ValueError("--predictions must come with --labels, and without --bundle.")
+            raise ArgumentError("--predictions must come with --labels, and without --bundle.")
         files = PredictionFiles(predictions, labels, prefix=prefix, id_column=id_column, group_column=group_column)
         evaluate_predictions(files, out, choices=choices)
     else:
         from radspark.cli.evaluate_bundle import evaluate_to_folder
 
         if bundle is None or dataset is None or data_dir is None:
-            raise ValueError(
+            raise ArgumentError(
                 "--bundle, --dataset and --data-dir must be given together, or --predictions and --labels."
             )
         evaluate_to_folder(
@@ -142,7 +143,7 @@ def evaluate(
 
 
 def check_interval(kind: str) -> Any:
-    """The kind; raises ValueError for another."""
+    """The kind; raises ArgumentError for another."""
     if kind not in ("bca", "percentile"):
-        raise ValueError(f"--interval must be bca or percentile, got {kind!r}.")
+        raise ArgumentError(f"--interval must be bca or percentile, got {kind!r}.")
     return kind

@@ -58,7 +58,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     _set_up_messages(debug=debug)
     try:
         app([word for word in words if word != "--debug"], prog_name="radspark")
-    except (RadsparkError, ValueError, OSError) as error:
+    except (RadsparkError, OSError) as error:
         if debug:
             raise
         say_error(describe_user_error(error))

@@ -13,7 +13,7 @@ import typer
 from radspark.datasets.registry import DATASETS, get_dataset
 from radspark.datasets.schema import SPLITS
 from radspark.datasets.splits import SPLIT_POLICIES, get_split_policy
-from radspark.errors import SetupError
+from radspark.errors import ArgumentError, SetupError
 
 SPARK = "Spark"
 DATA = "Data"
@@ -64,12 +64,12 @@ def parse_conf(settings: Sequence[str] | None) -> dict[str, str]:
     """KEY=VALUE pairs.
 
     Raises:
-        ValueError: one has no `=`.
+        ArgumentError: one has no `=`.
     """
     pairs = [item.partition("=") for item in settings or ()]
     for item, (_, equals, _) in zip(settings or (), pairs, strict=True):
         if not equals:
-            raise ValueError(f"--conf must be KEY=VALUE, got {item!r}.")
+            raise ArgumentError(f"--conf must be KEY=VALUE, got {item!r}.")
     return {key: value for key, _, value in pairs}
 
 
@@ -80,29 +80,29 @@ def spark_words(master: str | None, conf: Mapping[str, str] | None) -> list[str]
 
 
 def check_data_choice(dataset: str, split_policy: str | None) -> None:
-    """Raise ValueError for an unknown data set or split policy, before Spark starts; it names the nearest."""
+    """Raise ArgumentError for an unknown data set or split policy, before Spark starts; it names the nearest."""
     get_dataset(dataset)
     if split_policy is not None:
         get_split_policy(split_policy)
 
 
 def check_split(name: str) -> None:
-    """Raise ValueError unless a split has this name; the message names the nearest."""
+    """Raise ArgumentError unless a split has this name; the message names the nearest."""
     if name not in SPLITS:
         near = difflib.get_close_matches(name, SPLITS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"--split must be one of {', '.join(SPLITS)}, got {name!r}.{hint}")
+        raise ArgumentError(f"--split must be one of {', '.join(SPLITS)}, got {name!r}.{hint}")
 
 
 def make_output_folder(folder: Path) -> None:
     """Make a folder of this machine and see that it takes files, before hours of work end in it.
 
     Raises:
-        ValueError: a URI, which would become a folder of that name here.
+        ArgumentError: a URI, which would become a folder of that name here.
         SetupError: it cannot be made or written.
     """
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(folder)):
-        raise ValueError(f"--out must be a path of this machine, got {str(folder)!r}; copy the results there later.")
+        raise ArgumentError(f"--out must be a path of this machine, got {str(folder)!r}; copy the results there later.")
     probe = folder / ".radspark-write-test"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ import typer
 
 from radspark.cli.console import say, working
 from radspark.cli.options import Conf, Master, make_output_folder, parse_conf
+from radspark.errors import ArgumentError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -58,7 +59,7 @@ def predict(
     Lines are in the order of their paths.
     """
     if out.suffix not in WRITERS:
-        raise ValueError(f"--out must end in {', '.join(ENDINGS)}, got {out.name!r}.")
+        raise ArgumentError(f"--out must end in {', '.join(ENDINGS)}, got {out.name!r}.")
     settings = parse_conf(conf)
     make_output_folder(out.parent)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from radspark.errors import DataError
+from radspark.errors import ArgumentError, DataError
 from radspark.settings import PRESETS, Recipe, from_dict, require, to_dict
 
 if sys.version_info >= (3, 11):
@@ -39,13 +39,13 @@ def resolve_recipe(
         image_size: side of the prepared images; the network sees all of it unless `crop_size` is given.
 
     Raises:
-        ValueError: an unknown preset, field or value.
+        ArgumentError: an unknown preset, field or value.
         DataError: the file is not TOML.
     """
     if preset not in PRESETS:
         near = difflib.get_close_matches(preset, PRESETS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}.{hint}")
+        raise ArgumentError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}.{hint}")
     values = to_dict(PRESETS[preset])
     for section, content in (_read(file) if file else {}).items():
         base = values.get(section)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from radspark.datasets import chexpert, mimic, nih, openi, padchest, plain, vindr
 from radspark.datasets.chexpert_labeler import LabelerRules
+from radspark.errors import ArgumentError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -128,10 +129,10 @@ def get_dataset(name: str) -> Dataset:
     """The data set of a name.
 
     Raises:
-        ValueError: radspark does not read it; the message names the nearest.
+        ArgumentError: radspark does not read it; the message names the nearest.
     """
     if name not in DATASETS:
         near = difflib.get_close_matches(name, DATASETS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, got {name!r}.{hint}")
+        raise ArgumentError(f"dataset must be one of {', '.join(DATASETS)}, got {name!r}.{hint}")
     return DATASETS[name]

@@ -15,7 +15,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from radspark.datasets.schema import SPLITS
-from radspark.errors import SplitError
+from radspark.errors import ArgumentError, SplitError
 from radspark.settings import SplitSettings
 
 if TYPE_CHECKING:
@@ -141,12 +141,12 @@ def get_split_policy(name: str) -> SplitPolicy:
     """The policy of a name.
 
     Raises:
-        ValueError: there is none; the message names the nearest.
+        ArgumentError: there is none; the message names the nearest.
     """
     if name not in SPLIT_POLICIES:
         near = difflib.get_close_matches(name, SPLIT_POLICIES, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"split_policy must be one of {', '.join(SPLIT_POLICIES)}, got {name!r}.{hint}")
+        raise ArgumentError(f"split_policy must be one of {', '.join(SPLIT_POLICIES)}, got {name!r}.{hint}")
     return SPLIT_POLICIES[name]
 
 
@@ -154,11 +154,11 @@ def check_split_settings(settings: SplitSettings) -> SplitPolicy:
     """The policy of some settings, which must fit it.
 
     Raises:
-        ValueError: no such policy, shares that leave nobody to train on, or a setting that belongs to another policy.
+        ArgumentError: no such policy, shares that leave nobody to train on, or a setting of another policy.
     """
     policy = get_split_policy(settings.policy)
     if policy.draws_test and settings.validation_share + settings.test_share >= 1:
-        raise ValueError(
+        raise ArgumentError(
             "validation_share and test_share must leave patients to train on, "
             f"got {settings.validation_share} and {settings.test_share}; lower one."
         )
@@ -166,7 +166,7 @@ def check_split_settings(settings: SplitSettings) -> SplitPolicy:
         is_given = bool(getattr(settings, name))
         if is_given != (policy.name == owner):
             what = f"has no use for {name}, which belongs to {owner!r}" if is_given else f"needs {name}"
-            raise ValueError(f"split_policy={policy.name!r} {what}.")
+            raise ArgumentError(f"split_policy={policy.name!r} {what}.")
     return policy
 
 

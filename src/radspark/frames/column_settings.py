@@ -27,7 +27,7 @@ def column_settings(frame: DataFrame, column: str, cls: type[T]) -> T | None:
     """The settings that a column was made by; None where there is no such column, or it does not say.
 
     Raises:
-        ValueError: it was made by a version with other settings.
+        ArgumentError: it was made by a version with other settings.
     """
     if column not in frame.columns:
         return None

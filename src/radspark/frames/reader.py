@@ -59,7 +59,7 @@ def read_images(
 
     Raises:
         DataError: no such path, no file in it, or none of a DataFrame's files exists.
-        ValueError: an argument is wrong.
+        ArgumentError: an argument is wrong.
     """
     if settings is None:
         settings = PreparationSettings(size=256 if size is None else size)

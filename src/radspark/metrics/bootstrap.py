@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from radspark.errors import ArgumentError
 from radspark.metrics.additive import ADDITIVE_MEASURES, influence_on_sums, measure_sums, sample_terms
 from radspark.metrics.intervals import Interval, IntervalKind, bootstrap_interval
 from radspark.metrics.rank_blocks import RankBlocks
@@ -41,9 +42,9 @@ class Bootstrap:
 
     def __post_init__(self) -> None:
         if self.resamples < 100:
-            raise ValueError(f"resamples must be at least 100, for the ends of an interval, got {self.resamples}.")
+            raise ArgumentError(f"resamples must be at least 100, for the ends of an interval, got {self.resamples}.")
         if not 0.5 <= self.level < 1:
-            raise ValueError(f"level must be at least 0.5 and below 1, got {self.level}.")
+            raise ArgumentError(f"level must be at least 0.5 and below 1, got {self.level}.")
 
     def describe(self, *, over_patients: bool) -> str:
         """In words, for files and reports."""

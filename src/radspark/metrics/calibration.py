@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import optimize
 from scipy.special import expit, log_expit, logit
 
+from radspark.errors import ArgumentError
 from radspark.labels import LabelSet
 
 Floats = npt.NDArray[np.float64]
@@ -44,7 +45,7 @@ class Calibration:
         """Calibrated probabilities of the same shape and type.
 
         Raises:
-            ValueError: the label set has a finding that was not fitted.
+            ArgumentError: the label set has a finding that was not fitted.
         """
         if missing := [name for name in label_set if name not in self.maps]:
             raise ValueError(f"the calibration was not fitted for {', '.join(missing)}; it has {', '.join(self.maps)}.")
@@ -64,7 +65,7 @@ class Calibration:
         """Inverse of `to_dict`.
 
         Raises:
-            ValueError: no such method.
+            ArgumentError: no such method.
         """
         _check_method(values["method"])
         return cls(values["method"], {name: dict(parameters) for name, parameters in values["findings"].items()})
@@ -76,7 +77,7 @@ def fit_calibration(
     """Fit each finding's map on samples that the model was not trained on; unknown labels are left out.
 
     Raises:
-        ValueError: no such method.
+        ArgumentError: no such method.
     """
     _check_method(method)
     maps = {}
@@ -91,7 +92,7 @@ def fit_calibration(
 
 def _check_method(method: str) -> None:
     if method not in METHODS:
-        raise ValueError(f"calibration must be one of {', '.join(METHODS)}, got {method!r}.")
+        raise ArgumentError(f"calibration must be one of {', '.join(METHODS)}, got {method!r}.")
 
 
 def _logits(scores_N: Floats) -> Floats:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from radspark.errors import ArgumentError
 from radspark.metrics.bootstrap import MEASURES, Bootstrap, Resampled, resample
 from radspark.metrics.delong import difference_of, variance_of_blocks
 from radspark.metrics.intervals import Interval
@@ -88,7 +89,7 @@ def compare_scored(first: Scored, second: Scored, *, bootstrap: Bootstrap) -> Co
     """Differences of two models that scored the same samples, in the same order.
 
     Raises:
-        ValueError: findings, labels or patients differ.
+        ArgumentError: findings, labels or patients differ.
     """
     same = (
         first.label_set == second.label_set
@@ -96,7 +97,7 @@ def compare_scored(first: Scored, second: Scored, *, bootstrap: Bootstrap) -> Co
         and np.array_equal(first.patients_N, second.patients_N)
     )
     if not same:
-        raise ValueError("both models must have scored the same samples: findings, labels or patients differ.")
+        raise ArgumentError("both models must have scored the same samples: findings, labels or patients differ.")
     values = resample(first, bootstrap), resample(second, bootstrap)
     difference = values[1].minus(values[0])
     findings = {

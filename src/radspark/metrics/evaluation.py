@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from radspark.errors import DataError
+from radspark.errors import ArgumentError, DataError
 from radspark.metrics.bootstrap import Bootstrap
 from radspark.metrics.intervals import Interval
 
@@ -140,11 +140,11 @@ def metric_value(evaluation: Evaluation, name: str) -> float:
     """The value of a metric that something depends on.
 
     Raises:
-        ValueError: no metric of that name.
+        ArgumentError: no metric of that name.
         DataError: the metric is undefined on these samples; the message says why.
     """
     if name not in METRICS:
-        raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {name!r}.")
+        raise ArgumentError(f"metric must be one of {', '.join(METRICS)}, got {name!r}.")
     value = METRICS[name].value(evaluation)
     if value is None:
         raise DataError(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from radspark.errors import ArgumentError
 from radspark.labels import LabelSet
 
 Floats = npt.NDArray[np.float64]
@@ -157,10 +158,10 @@ def check_scores(
         )
     strange = ~((label_array == 0) | (label_array == 1) | np.isnan(label_array))
     if strange.any():
-        raise ValueError(f"labels must be 1, 0 or NaN for unknown, got {label_array[strange][0]}.")
+        raise ArgumentError(f"labels must be 1, 0 or NaN for unknown, got {label_array[strange][0]}.")
     infinite = ~np.isfinite(score_array)
     if infinite.any():
-        raise ValueError(f"scores must be finite, got {score_array[infinite][0]} in {int(infinite.sum())} place(s).")
+        raise ArgumentError(f"scores must be finite, got {score_array[infinite][0]} in {int(infinite.sum())} place(s).")
     return label_array, score_array
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from radspark.errors import ArgumentError
 from radspark.labels import LabelSet
 from radspark.metrics.ranking import check_scores
 
@@ -57,7 +58,7 @@ class Scored:
         if labels.shape[1] != len(label_set):
             raise ValueError(f"labels must have one column per finding ({len(label_set)}), got {labels.shape[1]}.")
         if scores.size and (scores.min() < 0 or scores.max() > 1):
-            raise ValueError(
+            raise ArgumentError(
                 f"scores must be probabilities between 0 and 1, got {scores.min():.4g} to {scores.max():.4g}; "
                 "apply a sigmoid to logits first."
             )
@@ -92,5 +93,5 @@ def number_patients(
 
 def _check_thresholds(thresholds: Mapping[str, float], label_set: LabelSet) -> tuple[float, ...]:
     if unknown := sorted(set(thresholds) - set(label_set)):
-        raise ValueError(f"thresholds must be for findings of the label set, got one for {unknown[0]!r}.")
+        raise ArgumentError(f"thresholds must be for findings of the label set, got one for {unknown[0]!r}.")
     return tuple(float(thresholds.get(name, DEFAULT_THRESHOLD)) for name in label_set)

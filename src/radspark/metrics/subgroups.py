@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
+from radspark.errors import ArgumentError
 from radspark.metrics.bootstrap import Bootstrap, Resampled, resample
 from radspark.metrics.evaluate import evaluate_scored, with_intervals
 from radspark.metrics.evaluation import Evaluation
@@ -64,7 +65,7 @@ def evaluate_subgroups(scored: Scored, columns: Mapping[str, Sequence[Any]], *, 
         columns: by name, one value per sample, None where unknown; `age` in years makes bands.
 
     Raises:
-        ValueError: a column's length differs, or it has more than `MAX_PARTS` values.
+        ArgumentError: a column's length differs, or it has more than `MAX_PARTS` values.
     """
     drawn = _Resamples(scored, bootstrap)
     found = []
@@ -110,7 +111,7 @@ def divide(column: str, values: Sequence[Any]) -> Iterator[tuple[str, npt.NDArra
     names = [_band(value) for value in values] if column == "age" else [None if v is None else str(v) for v in values]
     counts = Counter(name for name in names if name is not None)
     if len(counts) > MAX_PARTS:
-        raise ValueError(f"column {column!r} has {len(counts)} values; a column of subgroups has up to {MAX_PARTS}.")
+        raise ArgumentError(f"column {column!r} has {len(counts)} values; a column of subgroups has up to {MAX_PARTS}.")
     if len(counts) > 1:
         array = np.array(names, dtype=object)
         for name in sorted(counts, key=lambda name: int(name.split()[0]) if column == "age" else name):

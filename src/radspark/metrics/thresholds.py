@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from radspark.errors import ArgumentError
 from radspark.labels import LabelSet
 from radspark.metrics.ranking import Ranking, check_scores, rank_checked
 
@@ -28,12 +29,12 @@ def choose_thresholds(
             `target` of the negatives.
 
     Raises:
-        ValueError: no such rule, or a target outside (0, 1].
+        ArgumentError: no such rule, or a target outside (0, 1].
     """
     if rule not in RULES:
-        raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}.")
+        raise ArgumentError(f"rule must be one of {', '.join(RULES)}, got {rule!r}.")
     if not 0 < target <= 1:
-        raise ValueError(f"target must be above 0 and at most 1, got {target}.")
+        raise ArgumentError(f"target must be above 0 and at most 1, got {target}.")
     labels, scores = check_scores(labels_NC, scores_NC, num_dims=2)
     rankings = {name: rank_checked(labels[:, column], scores[:, column]) for column, name in enumerate(label_set)}
     return {name: RULES[rule](ranking, target) for name, ranking in rankings.items() if not ranking.undefined_reason}

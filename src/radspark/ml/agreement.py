@@ -25,7 +25,7 @@ def with_preparation_of(recipe: Recipe, samples: DataFrame, image_col: str) -> R
     """The recipe with the preparation that its images had; only their size may be another than the recipe's.
 
     Raises:
-        ValueError: the recipe asks for another preparation than the images had.
+        ArgumentError: the recipe asks for another preparation than the images had.
     """
     found = column_settings(samples, image_col, PreparationSettings)
     if found is None:
@@ -41,7 +41,7 @@ def check_preparation(bundle: Bundle, images: DataFrame, image_col: str) -> None
     """Check that images are prepared as a bundle's network saw them in training.
 
     Raises:
-        ValueError: names each setting that differs, with both values.
+        ArgumentError: names each setting that differs, with both values.
     """
     found = column_settings(images, image_col, PreparationSettings)
     if found is None:

@@ -18,7 +18,7 @@ from radspark.engine.checkpoint import CheckpointFolder, check_choices, resume_f
 from radspark.engine.observer import Observer
 from radspark.engine.run import Run, TrainingResult, first_state
 from radspark.engine.slots import choose_num_workers
-from radspark.errors import DataError, WeightsError
+from radspark.errors import ArgumentError, DataError, WeightsError
 from radspark.frames.filesystem import fetched
 from radspark.labels import NIH_FINDINGS, LabelSet
 from radspark.metrics import METRICS
@@ -84,10 +84,10 @@ class XRayClassifier(
         """Spark ML's writer of the Params; observers are not saved.
 
         Raises:
-            ValueError: with a `moduleFactory`, which is a function.
+            ArgumentError: with a `moduleFactory`, which is a function.
         """
         if self.moduleFactory is not None:
-            raise ValueError(
+            raise ArgumentError(
                 "an XRayClassifier with a moduleFactory cannot be saved, as nothing is imported by a name found in a "
                 "file; save the fitted model, which asks for the factory when it is used."
             )
@@ -151,14 +151,14 @@ class XRayClassifier(
         )
         for name in (columns.image, columns.labels, columns.image_id):
             if name not in dataset.columns:
-                raise ValueError(f"the samples have no column {name!r}; they have {', '.join(dataset.columns)}.")
+                raise ArgumentError(f"the samples have no column {name!r}; they have {', '.join(dataset.columns)}.")
         return columns
 
     def _checkpoint_folder(self, spark: SparkSession) -> CheckpointFolder | None:
         resume = self.getOrDefault(self.resume)
         if not self.isDefined(self.checkpointDir):
             if resume:
-                raise ValueError("resume needs checkpointDir, the folder of the run's checkpoints.")
+                raise ArgumentError("resume needs checkpointDir, the folder of the run's checkpoints.")
             return None
         folder = CheckpointFolder.at(spark, self.getOrDefault(self.checkpointDir))
         if not resume:

@@ -9,6 +9,7 @@ from pyspark.ml.param import TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 
+from radspark.errors import ArgumentError
 from radspark.labels import LabelSet
 from radspark.metrics import METRICS, evaluate_scores, metric_value
 from radspark.ml.params import SampleParams, param
@@ -23,7 +24,7 @@ class XRayEvaluator(Evaluator, SampleParams, DefaultParamsWritable, DefaultParam
     def __init__(self, *, metricName: str = "mean_auroc", **params: Any) -> None:
         super().__init__()
         if metricName not in METRICS:
-            raise ValueError(f"metricName must be one of {', '.join(METRICS)}, got {metricName!r}.")
+            raise ArgumentError(f"metricName must be one of {', '.join(METRICS)}, got {metricName!r}.")
         self._set(metricName=metricName, **params)
 
     def _evaluate(self, dataset: DataFrame) -> float:

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import ArrayType, FloatType, StructType
 
 from radspark.bundle import FILES, Bundle, load_bundle, save_bundle
-from radspark.errors import BundleError
+from radspark.errors import ArgumentError, BundleError
 from radspark.frames.filesystem import absolute_uri, fetched, publish
 from radspark.labels import LabelSet
 from radspark.metrics import Evaluation, evaluate_scores
@@ -72,11 +72,11 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
         probability_col = self.getOrDefault(self.probabilityCol)
         image_col = self.getOrDefault(self.imageCol)
         if image_col not in dataset.columns:
-            raise ValueError(
+            raise ArgumentError(
                 f"imageCol must be a column of the DataFrame ({', '.join(dataset.columns)}), got {image_col!r}."
             )
         if probability_col in dataset.columns:
-            raise ValueError(
+            raise ArgumentError(
                 f"probabilityCol must be a new column, but the DataFrame has {probability_col!r} already; drop it, or "
                 "set another name."
             )
@@ -101,7 +101,7 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
 
         Raises:
             DataError: no readable image.
-            ValueError: images that are prepared otherwise than in training.
+            ArgumentError: images that are prepared otherwise than in training.
         """
         warn_of_leak(self.bundle, samples)
         scores = gather_scores(

@@ -6,6 +6,7 @@ from typing import Any
 
 from pyspark.ml.param import Param, Params, TypeConverters
 
+from radspark.errors import ArgumentError
 from radspark.settings import PRESETS, Recipe, from_dict, to_dict
 
 RECIPE_PARAMS: dict[str, tuple[str, str]] = {
@@ -111,7 +112,7 @@ class TrainingParams(SampleParams):
         """All choices, resolved.
 
         Raises:
-            ValueError: a choice is out of its range; the message names it.
+            ArgumentError: a choice is out of its range; the message names it.
         """
         resolved = to_dict(resolve_recipe(self.getOrDefault(self.recipe)))
         for name, (section, field) in RECIPE_PARAMS.items():
@@ -126,4 +127,4 @@ def resolve_recipe(value: object) -> Recipe:
         return from_dict(Recipe, value)
     if isinstance(value, str) and value in PRESETS:
         return PRESETS[value]
-    raise ValueError(f"recipe must be a Recipe, a dict or one of {', '.join(PRESETS)}, got {value!r}.")
+    raise ArgumentError(f"recipe must be a Recipe, a dict or one of {', '.join(PRESETS)}, got {value!r}.")

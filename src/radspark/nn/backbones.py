@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from radspark.errors import WeightsError
+from radspark.errors import ArgumentError, WeightsError
 from radspark.nn.layers import check_layer, trace_forward
 from radspark.nn.surgery import GlobalPool, cut_after, exclude_padding
 from radspark.nn.timm_import import timm
@@ -42,14 +42,16 @@ def build_backbone(settings: ModelSettings, *, download_weights: bool = False) -
     """Build the trunk that settings name, with random weights from torch's global generator or with timm's download.
 
     Raises:
-        ValueError: unknown backbone, layer or input size; or one that cannot be cut.
+        ArgumentError: unknown backbone, layer or input size; or one that cannot be cut.
         WeightsError: the download failed, or timm has none.
     """
     model = _create_model(settings, download_weights=download_weights)
     trunk = _trunk(model, settings)
     forward = trace_forward(trunk, input_size=settings.input_size)
     if forward.output_shape is None:
-        raise ValueError(f"model.truncate_at must name a layer with one output, {settings.truncate_at!r} has several.")
+        raise ArgumentError(
+            f"model.truncate_at must name a layer with one output, {settings.truncate_at!r} has several."
+        )
     pool = GlobalPool(
         channels_last=getattr(model, "output_fmt", "NCHW") == "NHWC",
         num_prefix_tokens=getattr(model, "num_prefix_tokens", 0),
@@ -59,15 +61,15 @@ def build_backbone(settings: ModelSettings, *, download_weights: bool = False) -
 
 
 def check_backbone(name: str) -> None:
-    """Raise ValueError unless timm has this architecture; the message names the nearest ones."""
+    """Raise ArgumentError unless timm has this architecture; the message names the nearest ones."""
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture) or ":" in name:
         near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
         hint = f"the nearest are {', '.join(near)}" if near else "timm.list_models() lists them"
-        raise ValueError(f"model.backbone must be a timm architecture, got {name!r}; {hint}.")
+        raise ArgumentError(f"model.backbone must be a timm architecture, got {name!r}; {hint}.")
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
-        raise ValueError(f"model.backbone {name!r}: timm has no weights {tag!r} of it; it has {', '.join(tags)}.")
+        raise ArgumentError(f"model.backbone {name!r}: timm has no weights {tag!r} of it; it has {', '.join(tags)}.")
 
 
 def model_arguments(name: str, *, input_size: int) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def _untrained_model(name: str, arguments: dict[str, Any]) -> nn.Module:
         model: nn.Module = timm.create_model(name, **arguments)
     except (TypeError, AssertionError, ValueError, RuntimeError) as error:
         size = arguments.get("img_size")
-        raise ValueError(f"{name} cannot be built for model.input_size {size}: {error}") from error
+        raise ArgumentError(f"{name} cannot be built for model.input_size {size}: {error}") from error
     return model
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
+from radspark.errors import ArgumentError
+
 
 @dataclass(frozen=True)
 class ForwardPass:
@@ -26,7 +28,7 @@ def trace_forward(module: nn.Module, *, input_size: int) -> ForwardPass:
     """Run a module on one grey image without computing: shapes only, on torch's meta device.
 
     Raises:
-        ValueError: the module cannot take such an image.
+        ArgumentError: the module cannot take such an image.
     """
     completed: list[str] = []
 
@@ -44,7 +46,9 @@ def trace_forward(module: nn.Module, *, input_size: int) -> ForwardPass:
             output = functional_call(module, shapes_only, (image,))
     except (RuntimeError, AssertionError, ValueError, TypeError, AttributeError) as error:
         reason = str(error) or type(error).__name__
-        raise ValueError(f"the backbone cannot take a grey image of model.input_size {input_size}: {reason}") from error
+        raise ArgumentError(
+            f"the backbone cannot take a grey image of model.input_size {input_size}: {reason}"
+        ) from error
     finally:
         module.train(was_training)
         for hook in hooks:
@@ -53,7 +57,7 @@ def trace_forward(module: nn.Module, *, input_size: int) -> ForwardPass:
 
 
 def check_layer(name: str, layers: Iterable[str], *, setting: str) -> None:
-    """Raise ValueError unless a layer of this name exists; the message names the nearest ones first."""
+    """Raise ArgumentError unless a layer of this name exists; the message names the nearest ones first."""
     known = with_containers(layers)
     if name in known:
         return
@@ -62,7 +66,7 @@ def check_layer(name: str, layers: Iterable[str], *, setting: str) -> None:
     if len(outermost) < 8:
         outermost = [layer for layer in known if layer.count(".") <= 1]
     listed = near + [layer for layer in outermost if layer not in near]
-    raise ValueError(
+    raise ArgumentError(
         f"{setting} must name a layer of the backbone, got {name!r}; the nearest and the outermost are "
         f"{', '.join(listed)}."
     )

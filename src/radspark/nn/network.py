@@ -60,7 +60,7 @@ class XRayNetwork(nn.Module):
         stochastic depth is off.
 
         Raises:
-            ValueError: the trunk has no such layer; the message names the nearest.
+            ArgumentError: the trunk has no such layer; the message names the nearest.
         """
         self._frozen = self._modules_up_to(layer)
         self.requires_grad_(True)
@@ -105,7 +105,7 @@ def build_network(
         weights: `imagenet` (timm's download), a local file or its bytes, or None for random ones.
 
     Raises:
-        ValueError: unknown backbone, layer or input size.
+        ArgumentError: unknown backbone, layer or input size.
         WeightsError: the weights do not fit, or cannot be had.
     """
     with torch.random.fork_rng(devices=[]):

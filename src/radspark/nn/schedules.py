@@ -100,7 +100,7 @@ class Schedule:
         """Check on the driver before a job starts.
 
         Raises:
-            ValueError: a plateau watches a metric that validation does not measure.
+            ArgumentError: a plateau watches a metric that validation does not measure.
         """
         for i, phase in enumerate(self.phases):
             if isinstance(phase, Plateau):
@@ -143,7 +143,7 @@ class Schedule:
         """The state after `epoch` whole epochs, of which the last was validated with these metrics.
 
         Raises:
-            ValueError: the plateau under way watches a metric that is not among them.
+            ArgumentError: the plateau under way watches a metric that is not among them.
         """
         index = self._phase_at(epoch - 1)
         phase = self.phases[index]

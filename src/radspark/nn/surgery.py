@@ -9,6 +9,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
+from radspark.errors import ArgumentError
 from radspark.nn.timm_import import create_feature_extractor, timm
 
 _OUTPUT = "features"
@@ -21,7 +22,7 @@ def cut_after(model: nn.Module, layer: str) -> nn.Module:
     state: it cannot be pickled, and `copy.deepcopy` gives it back in training mode.
 
     Raises:
-        ValueError: the graph cannot be traced, or the layer is inside a part that is traced as one.
+        ArgumentError: the graph cannot be traced, or the layer is inside a part that is traced as one.
     """
     leaves = {
         "leaf_modules": timm.models.get_notrace_modules(),  # type: ignore[no-untyped-call]
@@ -32,12 +33,12 @@ def cut_after(model: nn.Module, layer: str) -> nn.Module:
             model, {layer: _OUTPUT}, tracer_kwargs=leaves, suppress_diff_warning=True
         )
     except (fx.proxy.TraceError, RuntimeError, TypeError) as error:
-        raise ValueError(
+        raise ArgumentError(
             f"the backbone cannot be cut after {layer!r}, its graph cannot be traced ({error}); leave "
             "model.truncate_at empty and model.pool_includes_padding true, or use another backbone."
         ) from error
     except ValueError as error:
-        raise ValueError(
+        raise ArgumentError(
             f"the backbone cannot be cut after {layer!r}, which is inside a layer that is kept or cut as a whole; "
             "name one that holds it."
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
+from radspark.errors import ArgumentError
 from radspark.metrics import METRICS
 
 
@@ -18,6 +19,6 @@ def is_better(metric: str, new: float | None, old: float | None, *, min_delta: f
 
 
 def check_metric(metric: str, available: Collection[str], *, setting: str) -> None:
-    """Raise ValueError unless validation measures this metric; the message lists those that it does."""
+    """Raise ArgumentError unless validation measures this metric; the message lists those that it does."""
     if metric not in available:
-        raise ValueError(f"{setting} must be one of {', '.join(sorted(available))}, got {metric!r}.")
+        raise ArgumentError(f"{setting} must be one of {', '.join(sorted(available))}, got {metric!r}.")

@@ -27,7 +27,7 @@ def with_patient_folds(
         ...                foldCol="fold").fit(tuning)
 
     Raises:
-        ValueError: fewer than two folds, no such column, or a column of the fold's name.
+        ArgumentError: fewer than two folds, no such column, or a column of the fold's name.
     """
     require(num_folds >= 2, f"num_folds must be at least 2, got {num_folds}.")
     shown = ", ".join(samples.columns)

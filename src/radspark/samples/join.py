@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from radspark.datasets.reading import Source, read_labels
 from radspark.datasets.schema import LABEL_TABLE, SPLITS
-from radspark.errors import DataError, SplitError
+from radspark.errors import ArgumentError, DataError, SplitError
 from radspark.frames.reader import read_images
 from radspark.labels import LabelSet
 from radspark.samples.combine import Findings, MatchedLabels, combine
@@ -70,7 +70,7 @@ def load_samples(
     """
     unknown = sorted(set(splits or ()) - set(SPLITS))
     if unknown:
-        raise ValueError(f"splits must be among {', '.join(SPLITS)}, got {', '.join(unknown)}.")
+        raise ArgumentError(f"splits must be among {', '.join(SPLITS)}, got {', '.join(unknown)}.")
     matched = match_labels(spark, sources, split=split, findings=findings)
     frame = decode_matched(
         matched, preparation=preparation or PreparationSettings(), splits=splits, num_partitions=num_partitions
@@ -111,7 +111,7 @@ def match_labels(
     """
     several = [sources] if isinstance(sources, Source) else list(sources)
     if not several:
-        raise ValueError("sources must hold at least one data set, got none.")
+        raise ArgumentError("sources must hold at least one data set, got none.")
     found = [_match_source(spark, source, split=split, allow_leak=allow_leak) for source in several]
     matched = combine(several, found, findings=findings)
     _warn(matched.counts)

@@ -17,7 +17,7 @@ from radspark.datasets.phantom.cohort import PlannedImage, plan_cohort
 from radspark.datasets.phantom.dicom import NOTICE, encode_dicom
 from radspark.datasets.phantom.lesion import Box
 from radspark.datasets.phantom.render import Drawing, render
-from radspark.errors import DataError, SetupError
+from radspark.errors import ArgumentError, DataError, SetupError
 from radspark.labels import NIH_FINDINGS
 
 LABEL_TABLE = "Data_Entry_2017_v2020.csv"
@@ -87,7 +87,7 @@ def write_phantom_dataset(
         on_progress: called with the number of images written so far.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ArgumentError: an argument is out of its range.
         DataError: `out` holds something else.
         SetupError: `out` cannot be written.
     """
@@ -95,7 +95,7 @@ def write_phantom_dataset(
     _require_at_least(0, seed=seed)
     _require_share(dicom_share=dicom_share, test_share=test_share)
     if not 64 <= size <= 4096:
-        raise ValueError(f"size must be between 64 and 4096 pixels, got {size}.")
+        raise ArgumentError(f"size must be between 64 and 4096 pixels, got {size}.")
     _check_folder(out)
     planned = plan_cohort(num_images, seed=seed, test_share=test_share, dicom_share=dicom_share)
     arguments = {"num_images": num_images, "seed": seed, "size": size, "dicom_share": dicom_share}
@@ -113,13 +113,13 @@ def write_phantom_dataset(
 def _require_at_least(least: int, **values: int | None) -> None:
     for name, value in values.items():
         if value is not None and value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}.")
+            raise ArgumentError(f"{name} must be at least {least}, got {value}.")
 
 
 def _require_share(**values: float) -> None:
     for name, value in values.items():
         if not 0.0 <= value <= 1.0:
-            raise ValueError(f"{name} must be between 0 and 1, got {value}.")
+            raise ArgumentError(f"{name} must be between 0 and 1, got {value}.")
 
 
 def _check_folder(out: Path) -> None:
