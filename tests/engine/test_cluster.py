@@ -1,0 +1,142 @@
+"""A run survives kill -9 of what it runs on, from outside, and ends with the bits of an undisturbed one."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+LOCAL_CLUSTER = "local-cluster[2,1,1024]"
+SHORT_ROUNDS = {"epochs": 2, "round_minutes": 1e-6}
+"""Each step a round of its own."""
+
+
+class TrainingProcess:
+    """The script in a process of its own, with what it said so far."""
+
+    def __init__(self, **choices: Any) -> None:
+        self.lines: list[str] = []
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent / "train_script.py"), json.dumps(choices)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for(self, line: str) -> None:
+        for said in self._said():
+            if said == line:
+                return
+        raise AssertionError(f"it ended before {line!r}: {self.lines}")
+
+    def result(self) -> dict[str, Any]:
+        """What it printed last."""
+        for _ in self._said():
+            pass
+        assert self._process.wait() == 0, self.lines
+        return dict(json.loads(self.lines[-1]))
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to the newest process of the family with this in its command line."""
+        family = psutil.Process(self._process.pid).children(recursive=True)
+        found = [p for p in family if p.status() != "zombie" and name in " ".join(p.cmdline())]
+        max(found, key=lambda process: process.create_time()).kill()
+
+    def kill_all(self) -> None:
+        """SIGKILL to the driver and all that it started."""
+        family = [*psutil.Process(self._process.pid).children(recursive=True), psutil.Process(self._process.pid)]
+        for process in family:
+            process.kill()
+        self._process.wait()
+
+    def _said(self) -> Iterator[str]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line.strip())
+            yield self.lines[-1]
+
+    def __enter__(self) -> TrainingProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self.kill_all()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def digest() -> str:
+    """Of the weights of an undisturbed run, by one worker."""
+    with TrainingProcess(master="local[1]", training={"epochs": 2}) as training:
+        return str(training.result()["digest"])
+
+
+@pytest.fixture(scope="module")
+def standalone() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("standalone", ROOT / "scripts" / "standalone.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["standalone"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("step", "victim"),
+    [(1, "CoarseGrainedExecutorBackend"), (7, "CoarseGrainedExecutorBackend"), (4, "pyspark.daemon")],
+)
+def test_a_killed_executor_costs_a_round_and_no_bit(digest: str, step: int, victim: str) -> None:
+    with TrainingProcess(master=LOCAL_CLUSTER, training=SHORT_ROUNDS) as training:
+        training.wait_for(f"step {step}")
+        training.kill(victim)
+        result = training.result()
+    assert result["failures"] >= 1
+    assert result["digest"] == digest
+
+
+def test_a_killed_driver_resumes_to_the_same_bits(digest: str, tmp_path: Path) -> None:
+    checkpoints = {"checkpointDir": str(tmp_path / "checkpoints")}
+    with TrainingProcess(master="local[2]", training=SHORT_ROUNDS, params=checkpoints) as training:
+        training.wait_for("step 6")
+        training.kill_all()
+    with TrainingProcess(master="local[2]", training={"epochs": 2}, params={**checkpoints, "resume": True}) as training:
+        assert training.result()["digest"] == digest
+        assert "step 1" not in training.lines
+
+
+def test_a_standalone_worker_that_dies_is_gone_without(digest: str, standalone: ModuleType) -> None:
+    with (
+        standalone.Cluster(workers=2, cores=1, memory="1g") as cluster,
+        TrainingProcess(master=cluster.url, training=SHORT_ROUNDS, wait=5.0) as training,
+    ):
+        training.wait_for("step 4")
+        for process in psutil.Process(cluster.workers[0].pid).children(recursive=True):
+            process.send_signal(signal.SIGKILL)
+        cluster.workers[0].kill()
+        result = training.result()
+    assert (result["workers"][0], result["workers"][-1]) == (2, 1)
+    assert result["digest"] == digest
+
+
+def test_an_executor_that_joins_is_used_from_the_next_round(digest: str, standalone: ModuleType) -> None:
+    with (
+        standalone.Cluster(workers=1, cores=1, memory="1g") as cluster,
+        TrainingProcess(master=cluster.url, training=SHORT_ROUNDS) as training,
+    ):
+        training.wait_for("step 1")
+        cluster.add_worker()
+        result = training.result()
+    assert (result["workers"][0], result["workers"][-1]) == (1, 2)
+    assert result["digest"] == digest
