@@ -1,5 +1,6 @@
 """Bundles: what is saved comes back, and every kind of damage is said in a sentence."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -95,3 +96,25 @@ def test_a_config_that_is_no_json_object_is_refused(bundle: Bundle, tmp_path: Pa
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(BundleError):
         load_bundle(tmp_path)
+
+
+DECISION = {
+    "calibration": {"method": "platt", "findings": {"Effusion": {"slope": 0.5, "intercept": -1.0}, "Mass": {}}},
+    "thresholds": {"youden": {"Effusion": 0.25}},
+    "targets": {},
+    "num_samples": 40,
+}
+
+
+def test_calibration_and_thresholds_travel_with_it(bundle: Bundle, tmp_path: Path) -> None:
+    save_bundle(dataclasses.replace(bundle, decision=DECISION), tmp_path)
+    assert load_bundle(tmp_path).decision == DECISION
+    card = (tmp_path / "README.md").read_text()
+    assert "calibrated probabilities (platt)" in card
+    assert "| Effusion | 0.2500 |" in card and "| Mass | – |" in card
+
+
+def test_an_older_bundle_without_a_decision_is_read(bundle: Bundle, tmp_path: Path) -> None:
+    save_bundle(bundle, tmp_path)
+    assert "decision" not in json.loads((tmp_path / "config.json").read_text())
+    assert load_bundle(tmp_path).decision is None

@@ -43,6 +43,8 @@ class Bundle:
     """Description of the user's own network; None for a timm backbone. It is never imported by this name."""
     data: DataSettings | None = None
     """What it was trained on and how that was split; None where the samples did not tell."""
+    decision: Mapping[str, Any] | None = None
+    """Calibration and thresholds chosen on validation, as `metrics.decision.Decision.to_dict`; None without."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Facts for the card: counts, validation figures, whether the data were synthetic."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +73,8 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         config["user_module"] = bundle.user_module
     if bundle.data is not None:
         config["data"] = to_dict(bundle.data)
+    if bundle.decision is not None:
+        config["decision"] = dict(bundle.decision)
     (folder / WEIGHTS_FILE).write_bytes(weights)
     (folder / CARD_FILE).write_text(render_card(bundle), encoding="utf-8")
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -111,6 +115,7 @@ def load_bundle(folder: Path) -> Bundle:
         weights=weights,
         user_module=config.get("user_module"),
         data=data_settings,
+        decision=config.get("decision"),
         training=config.get("training", {}),
         versions=config.get("versions", {}),
     )
@@ -158,6 +163,9 @@ A [radspark](https://pypi.org/project/radspark/) bundle: {len(bundle.labels)} fi
 ## Training
 {facts or "- not recorded"}
 
+## Operating points
+{_render_points(bundle)}
+
 ## Use
 ```
 radspark predict --bundle . FILE_OR_FOLDER... --out predictions.csv
@@ -167,6 +175,31 @@ radspark predict --bundle . FILE_OR_FOLDER... --out predictions.csv
 Research use only; not a medical device. Probabilities are not calibrated for another hospital's patients, machines or
 prevalences: test on local radiographs first.
 """
+
+
+def _render_points(bundle: Bundle) -> str:
+    """A table of thresholds; what they do on other patients is for an evaluation to say."""
+    points = (bundle.decision or {}).get("thresholds", {})
+    if not points:
+        return "None were chosen: there were no validation radiographs."
+    calibration = (bundle.decision or {}).get("calibration")
+    about = f"calibrated probabilities ({calibration['method']})" if calibration else "probabilities"
+    rows = [
+        f"| {name} | " + " | ".join(_threshold(points[p].get(name)) for p in points) + " |" for name in bundle.labels
+    ]
+    return "\n".join(
+        [
+            f"Thresholds of {about}, chosen on the validation radiographs; at or above it a finding is called present.",
+            "",
+            f"| finding | {' | '.join(points)} |",
+            f"| --- |{' --- |' * len(points)}",
+            *rows,
+        ]
+    )
+
+
+def _threshold(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
 
 
 def _shown(value: Any) -> str:

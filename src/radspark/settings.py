@@ -360,6 +360,22 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
+class DecisionSettings:
+    """How scores become probabilities, and yes or no; fitted on the validation samples when training has ended."""
+
+    calibration: Literal["none", "platt", "isotonic", "temperature"] = "none"
+    """Per finding: a line through the logits, a rising step function, or one divisor of the logit."""
+    sensitivity: float = 0.9
+    """That the operating point of this name reaches on the validation samples."""
+    specificity: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("sensitivity", "specificity"):
+            value = getattr(self, name)
+            require(0 < value <= 1, f"decision.{name} must be above 0 and at most 1, got {value}.")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """All choices of a training run; what `recipe.toml` holds."""
 
@@ -369,6 +385,7 @@ class Recipe:
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: tuple[Phase, ...] = (Warmup(), Cosine())
     training: TrainingSettings = TrainingSettings()
+    decision: DecisionSettings = DecisionSettings()
 
     def __post_init__(self) -> None:
         require(bool(self.schedule), "schedule must have at least one phase, got none; use a constant one.")

@@ -166,6 +166,29 @@ def test_validation_in_training_is_what_evaluate_gives(model: XRayModel, samples
     assert evaluation.loss == pytest.approx(validation["loss"], rel=1e-5)
 
 
+def test_calibration_is_fitted_on_validation_and_the_raw_score_stays(samples: DataFrame, model: XRayModel) -> None:
+    calibrated = classifier(epochs=6, calibration="platt").fit(samples)
+    assert_same_bits(calibrated, model)
+    assert model.decision.calibration is None
+    assert calibrated.decision.num_samples == 15
+    rows = calibrated.transform(samples).orderBy("image_id").collect()
+    plain = model.transform(samples).orderBy("image_id").collect()
+    assert [row["score"] for row in rows] == [row["probability"] for row in plain]
+    assert (rows[0]["score"] is None) == (rows[0]["probability"] is None)
+    scores_NC = np.array([row["score"] for row in rows if row["score"]], np.float32)
+    expected = calibrated.decision.calibrate(scores_NC, calibrated.labels)
+    probabilities_NC = np.array([row["probability"] for row in rows if row["score"]], np.float32)
+    np.testing.assert_array_equal(probabilities_NC, expected)
+    assert "score" not in plain[0]
+
+
+def test_thresholds_come_from_the_validation_samples(model: XRayModel, samples: DataFrame) -> None:
+    validation = model.evaluate(samples.where("split = 'validation'"))
+    for name, finding in validation.findings.items():
+        assert finding.threshold == model.decision.thresholds_at("youden")[name]
+        assert finding.values["youden"] > 0
+
+
 def test_keep_best_keeps_the_weights_of_the_best_epoch(samples: DataFrame) -> None:
     kept = classifier(epochs=4, learningRate=0.05, keep="best", metric="loss").fit(samples)
     losses = [epoch.validation["loss"] for epoch in kept.summary.record.epochs]

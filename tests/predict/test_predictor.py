@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.special import logit
 from torch import nn
 
 from radspark.bundle import Bundle, save_bundle
@@ -44,6 +45,28 @@ def test_probabilities_are_those_of_the_networks_evaluation_chain() -> None:
 def test_an_images_probability_does_not_depend_on_its_neighbours() -> None:
     predictor = Predictor(make_bundle())
     np.testing.assert_allclose(predictor.predict(images(20))[7], predictor.predict(images(20)[7:8])[0], atol=1e-6)
+
+
+DECISION = {
+    "calibration": {"method": "temperature", "findings": {"Effusion": {"temperature": 2.0}, "Mass": {}}},
+    "thresholds": {},
+    "targets": {},
+    "num_samples": 40,
+}
+
+
+def test_probabilities_are_calibrated_and_scores_are_not() -> None:
+    plain, calibrated = Predictor(make_bundle()), Predictor(make_bundle(decision=DECISION))
+    scores = plain.predict(images(5))
+    np.testing.assert_array_equal(calibrated.score(images(5)), scores)
+    probabilities = calibrated.predict(images(5))
+    np.testing.assert_allclose(logit(probabilities[:, 0]), logit(scores[:, 0]) / 2, rtol=1e-4)
+    np.testing.assert_array_equal(probabilities[:, 1], scores[:, 1])
+
+
+def test_a_decision_of_something_else_is_refused() -> None:
+    with pytest.raises(BundleError, match="the bundle's decision cannot be read"):
+        Predictor(make_bundle(decision={"calibration": {"method": "magic"}}))
 
 
 def test_no_images_give_no_rows() -> None:

@@ -95,6 +95,13 @@ def evaluate(
             rich_help_panel=STATISTICS,
         ),
     ] = None,
+    operating_point: Annotated[
+        str,
+        typer.Option(
+            help="Of the bundle, for sensitivity and its kin: youden, sensitivity or specificity.",
+            rich_help_panel=STATISTICS,
+        ),
+    ] = "youden",
     master: Master = None,
     conf: Conf = None,
 ) -> None:
@@ -107,6 +114,7 @@ def evaluate(
 
     choices = EvaluationChoices(
         bootstrap=Bootstrap(bootstrap, check_interval(interval), seed=seed or 0) if bootstrap else None,
+        operating_point=operating_point,
         subgroups=None if subgroup is None else tuple(name for name in subgroup if name != "none"),
     )
     if predictions is not None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from radspark.cli.console import working
 from radspark.cli.options import check_data_choice, check_split, make_output_folder
 from radspark.cli.results import ATTRIBUTES, EvaluationChoices, Judged, judge, show_table, write_results
@@ -59,6 +61,8 @@ def evaluate_to_folder(
     with working("starting Spark ..."):
         spark = get_session(master=master, conf=conf)
     model = XRayModel.loadBundle(bundle)
+    choices = choices or EvaluationChoices()
+    thresholds = model.decision.thresholds_at(choices.operating_point) if model.decision.thresholds else None
     flags = {"policy": split_policy, "validation_share": validation_share, "seed": seed}
     data = choose_data(model.bundle.data, dataset, split=split, flags=flags)
     with working("matching labels and radiographs ..."):
@@ -67,9 +71,17 @@ def evaluate_to_folder(
     with working(f"scoring the {split} split ..."):
         scores = score(model, samples)
     with working("evaluating ..."):
-        judged = judge(to_table(scores, model.labels), choices or EvaluationChoices())
+        judged = judge(to_table(scores, model.labels), choices, thresholds=thresholds)
     unreadable = scores.num_unreadable
-    write_results(judged, out, split=split, unreadable=unreadable, group_column="patient_id")
+    write_results(
+        judged,
+        out,
+        split=split,
+        unreadable=unreadable,
+        group_column="patient_id",
+        operating_point=None if thresholds is None else choices.operating_point,
+        calibration=None if model.decision.calibration is None else model.decision.calibration.method,
+    )
     with working("writing the report ..."):
         report = build_report(model, matched, judged, unreadable, dataset=dataset, data_dir=data_dir, split=split)
         write_evaluation_report(out / "report.html", report)
@@ -118,7 +130,7 @@ def score(model: XRayModel, samples: DataFrame) -> GatheredScores:
         model.transform(samples),
         label_col="labels",
         probability_col="probability",
-        other_cols=("image_id", "patient_id", *ATTRIBUTES),
+        other_cols=("image_id", "patient_id", *ATTRIBUTES, *(("score",) if model.decision.calibration else ())),
     )
     if scores.num_unreadable:
         total = len(scores.rows) + scores.num_unreadable
@@ -128,12 +140,14 @@ def score(model: XRayModel, samples: DataFrame) -> GatheredScores:
 
 def to_table(scores: GatheredScores, labels: LabelSet) -> ScoredTable:
     """Gathered rows in the order of image ids."""
+    calibrated = "score" in scores.rows[0]
     return ScoredTable.sorted(
         labels=labels,
         image_ids=[row["image_id"] for row in scores.rows],
         patients=[row["patient_id"] for row in scores.rows],
         labels_NC=scores.labels_NC,
         probabilities_NC=scores.probabilities_NC,
+        scores_NC=np.array([row["score"] for row in scores.rows], np.float32) if calibrated else None,
         attributes={name: [row[name] for row in scores.rows] for name in ATTRIBUTES},
     )
 

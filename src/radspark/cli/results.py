@@ -13,6 +13,7 @@ from radspark.cli.evaluation_table import evaluation_table
 from radspark.cli.scored_table import ScoredTable
 from radspark.errors import DataError
 from radspark.metrics import Bootstrap, Evaluation, Scored, evaluate_scored
+from radspark.metrics.decision import DEFAULT_POINT
 from radspark.metrics.subgroups import Subgroup, evaluate_subgroups, subgroups_to_dict
 
 ATTRIBUTES = ("age", "sex", "view")
@@ -25,6 +26,8 @@ class EvaluationChoices:
 
     bootstrap: Bootstrap | None = field(default_factory=Bootstrap)
     """None leaves intervals and subgroups out."""
+    operating_point: str = DEFAULT_POINT
+    """Of the bundle, for sensitivity and its kin; without effect on given predictions."""
     subgroups: tuple[str, ...] | None = None
     """Columns; None takes those of `ATTRIBUTES` that are there."""
 

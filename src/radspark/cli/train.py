@@ -160,6 +160,15 @@ def train(
         int | None, choice("training", "cores_per_worker", "Threads of a worker.", panel=TRAINING)
     ] = None,
     precision: Annotated[str | None, choice("training", "precision", "float32 or bfloat16.", panel=TRAINING)] = None,
+    calibration: Annotated[
+        str | None,
+        choice(
+            "decision",
+            "calibration",
+            "Fitted on validation at the end: none, platt, isotonic or temperature.",
+            panel=TRAINING,
+        ),
+    ] = None,
     keep: Annotated[
         str | None, choice("training", "keep", "Weights of the best epoch (by --metric) or last.", panel=TRAINING)
     ] = None,
@@ -220,6 +229,7 @@ def train(
         ("training", "early_stopping_patience"): early_stopping_patience,
         ("training", "max_unreadable"): max_unreadable,
         ("training", "seed"): seed,
+        ("decision", "calibration"): calibration,
     }
     resolved = resolve_recipe(file=recipe, preset=preset, flags=flags, image_size=image_size, crop_size=crop_size)
     train_to_folder(

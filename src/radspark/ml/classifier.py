@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from torch import nn
 
 from radspark.bundle import Bundle
-from radspark.engine.checkpoint import CheckpointFolder, check_choices, resume_from
+from radspark.engine.checkpoint import CheckpointFolder, KeptWeights, check_choices, resume_from
 from radspark.engine.observer import Observer
 from radspark.engine.run import Run, TrainingResult, first_state
 from radspark.engine.slots import choose_num_workers
@@ -22,6 +22,7 @@ from radspark.errors import ArgumentError, DataError, WeightsError
 from radspark.frames.filesystem import fetched
 from radspark.labels import NIH_FINDINGS, LabelSet
 from radspark.metrics import METRICS
+from radspark.metrics.decision import fit_decision
 from radspark.ml.agreement import with_preparation_of
 from radspark.ml.model import TrainingSummary, XRayModel
 from radspark.ml.params import TrainingParams
@@ -30,7 +31,7 @@ from radspark.nn.user_module import UserNetwork, wrap_user_module
 from radspark.nn.watch import check_metric
 from radspark.samples.feed import IndexedSamples, SampleColumns, index_samples
 from radspark.samples.origin import find_origin
-from radspark.settings import Recipe
+from radspark.settings import DecisionSettings, Recipe
 from radspark.training.state import PackedState
 
 logger = logging.getLogger(__name__)
@@ -132,6 +133,7 @@ class XRayClassifier(
             weights=result.kept.network,
             user_module=None if self.moduleFactory is None else _describe(self.moduleFactory),
             data=None if columns.split is None else find_origin(dataset, columns.split),
+            decision=_decide(result.kept, labels, recipe.decision),
             training=_facts(samples, result, recipe),
         )
         summary = TrainingSummary(result.kept, result.record, samples.counts, samples.unreadable)
@@ -210,6 +212,20 @@ def _check_unreadable(samples: IndexedSamples, recipe: Recipe) -> None:
         )
     if left_out := counts.unreadable + samples.counts["validation"].unreadable:
         logger.warning("%d images cannot be read and are left out", left_out)
+
+
+def _decide(kept: KeptWeights, labels: LabelSet, settings: DecisionSettings) -> dict[str, Any] | None:
+    """Calibration and thresholds on the validation samples; None without any."""
+    if not len(kept.labels_NC):
+        return None
+    return fit_decision(
+        kept.labels_NC,
+        kept.probabilities_NC,
+        labels,
+        calibration=settings.calibration,
+        sensitivity=settings.sensitivity,
+        specificity=settings.specificity,
+    ).to_dict()
 
 
 def _describe(factory: Callable[[], nn.Module]) -> str:

@@ -21,11 +21,12 @@ from radspark.errors import ArgumentError, BundleError
 from radspark.frames.filesystem import absolute_uri, fetched, publish
 from radspark.labels import LabelSet
 from radspark.metrics import Evaluation, evaluate_scores
+from radspark.metrics.decision import DEFAULT_POINT, Decision
 from radspark.ml.agreement import check_preparation, warn_of_leak
 from radspark.ml.params import SampleParams
 from radspark.ml.scores import gather_scores
 from radspark.ml.scoring import score_batches
-from radspark.predict.predictor import check_module_factory
+from radspark.predict.predictor import check_module_factory, read_decision
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,6 +69,11 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
         """The findings, in the order of the probabilities."""
         return self.bundle.labels
 
+    @property
+    def decision(self) -> Decision:
+        """Calibration and thresholds that were chosen on the validation samples."""
+        return read_decision(self.bundle)
+
     def _transform(self, dataset: DataFrame) -> DataFrame:
         probability_col = self.getOrDefault(self.probabilityCol)
         image_col = self.getOrDefault(self.imageCol)
@@ -75,27 +81,35 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
             raise ArgumentError(
                 f"imageCol must be a column of the DataFrame ({', '.join(dataset.columns)}), got {image_col!r}."
             )
-        if probability_col in dataset.columns:
-            raise ArgumentError(
-                f"probabilityCol must be a new column, but the DataFrame has {probability_col!r} already; drop it, or "
-                "set another name."
-            )
+        score_col = self.getOrDefault(self.scoreCol) if self.decision.calibration else None
+        for name, column in (("probabilityCol", probability_col), ("scoreCol", score_col)):
+            if column in dataset.columns:
+                raise ArgumentError(
+                    f"{name} must be a new column, but the DataFrame has {column!r} already; drop it, or "
+                    "set another name."
+                )
         check_preparation(self.bundle, dataset, image_col)
         check_module_factory(self.bundle, self.moduleFactory)
-        schema = StructType([*dataset.schema.fields]).add(probability_col, ArrayType(FloatType()))
+        schema = StructType([*dataset.schema.fields])
+        for column in (score_col, probability_col):
+            if column is not None:
+                schema = schema.add(column, ArrayType(FloatType()))
         task = partial(
             score_batches,
             bundle=self.bundle,
             bundle_key=bundle_key(self.bundle),
             module_factory=self.moduleFactory,
             image_col=image_col,
+            score_col=score_col,
             probability_col=probability_col,
             cores=1,
         )
         return dataset.mapInArrow(task, schema)
 
     def evaluate(self, samples: DataFrame) -> Evaluation:
-        """Exact AUROC and average precision per finding on labelled radiographs; unreadable ones are left out.
+        """Every measure per finding on labelled radiographs, at the thresholds of Youden's index on validation.
+
+        Unreadable radiographs are left out.
 
         Warns, by logging, of samples that are split otherwise than in training.
 
@@ -109,7 +123,8 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
             label_col=self.getOrDefault(self.labelCol),
             probability_col=self.getOrDefault(self.probabilityCol),
         )
-        return evaluate_scores(scores.labels_NC, scores.probabilities_NC, self.labels)
+        thresholds = self.decision.thresholds.get(DEFAULT_POINT)
+        return evaluate_scores(scores.labels_NC, scores.probabilities_NC, self.labels, thresholds=thresholds)
 
     def saveBundle(self, path: str) -> None:
         """Write the bundle to any file system that Spark reaches; an earlier bundle there is replaced.
@@ -176,7 +191,7 @@ class _ModelReader(MLReader[XRayModel]):
 
 def bundle_key(bundle: Bundle) -> str:
     """Tells bundles of one process apart."""
-    digest = hashlib.sha256(repr((bundle.model, bundle.preparation, bundle.labels)).encode())
+    digest = hashlib.sha256(repr((bundle.model, bundle.preparation, bundle.labels, bundle.decision)).encode())
     for name in sorted(bundle.weights):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(bundle.weights[name]).data)

@@ -33,6 +33,7 @@ RECIPE_PARAMS: dict[str, tuple[str, str]] = {
     "earlyStoppingPatience": ("training", "early_stopping_patience"),
     "maxUnreadable": ("training", "max_unreadable"),
     "seed": ("training", "seed"),
+    "calibration": ("decision", "calibration"),
 }
 """Param to section and field of a Recipe."""
 
@@ -53,9 +54,15 @@ class SampleParams(Params):
         "probabilityCol", "column of probabilities, array<float> in the order of findings", TypeConverters.toString
     )
 
+    scoreCol = param(
+        "scoreCol",
+        "column of the network's own probabilities, which a calibrated model adds to the calibrated ones",
+        TypeConverters.toString,
+    )
+
     def __init__(self) -> None:
         super().__init__()
-        self._setDefault(imageCol="image", labelCol="labels", probabilityCol="probability")
+        self._setDefault(imageCol="image", labelCol="labels", probabilityCol="probability", scoreCol="score")
 
 
 class TrainingParams(SampleParams):
@@ -102,6 +109,9 @@ class TrainingParams(SampleParams):
         "earlyStoppingPatience", "epochs without improvement after which training ends", TypeConverters.toInt
     )
     maxUnreadable = param("maxUnreadable", "share of unreadable training images allowed", TypeConverters.toFloat)
+    calibration = param(
+        "calibration", "none, platt, isotonic or temperature, fitted on validation", TypeConverters.toString
+    )
     seed = param("seed", "of weights, order, augmentation and dropout", TypeConverters.toInt)
 
     def __init__(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from radspark.bundle import Bundle
 from radspark.frames.image_schema import arrow_to_images
@@ -24,8 +25,12 @@ def score_batches(
     image_col: str,
     probability_col: str,
     cores: int,
+    score_col: str | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Append the probabilities (array<float>, null where the image is null) to each batch, for `mapInArrow`.
+
+    Args:
+        score_col: where the scores stand before calibration, in front of the probabilities; None for no such column.
 
     Raises:
         DataError: images that are not 8-bit grey, or not of one size.
@@ -43,10 +48,17 @@ def score_batches(
     for batch in batches:
         images = batch.column(image_col)
         readable = np.flatnonzero(images.is_valid().to_numpy(zero_copy_only=False))
-        values: list[Any] = [None] * len(images)
-        if len(readable):
-            pixels_NSS = arrow_to_images(images.take(pa.array(readable)))
-            for row, probabilities in zip(readable, predictor.predict(pixels_NSS), strict=True):
-                values[row] = probabilities
-        column = pa.array(values, pa.list_(pa.float32()))
-        yield pa.RecordBatch.from_arrays([*batch.columns, column], names=[*batch.schema.names, probability_col])
+        pixels_NSS = arrow_to_images(images.take(pa.array(readable))) if len(readable) else None
+        scores_NC = np.empty((0, len(bundle.labels)), np.float32) if pixels_NSS is None else predictor.score(pixels_NSS)
+        added = {} if score_col is None else {score_col: scores_NC}
+        added[probability_col] = predictor.calibrate(scores_NC)
+        columns = [_rows(values_NC, readable, len(images)) for values_NC in added.values()]
+        yield pa.RecordBatch.from_arrays([*batch.columns, *columns], names=[*batch.schema.names, *added])
+
+
+def _rows(values_NC: NDArray[np.float32], rows: NDArray[np.int64], num_rows: int) -> pa.Array:
+    """A list column with values in some rows and null in the others."""
+    values: list[Any] = [None] * num_rows
+    for row, value in zip(rows, values_NC, strict=True):
+        values[row] = value
+    return pa.array(values, pa.list_(pa.float32()))

@@ -17,6 +17,7 @@ from radspark.bundle import Bundle, load_bundle
 from radspark.errors import BundleError
 from radspark.images import read_radiograph
 from radspark.labels import LabelSet
+from radspark.metrics.decision import Decision
 from radspark.nn.augmentation import center_crop
 from radspark.nn.network import build_network
 from radspark.nn.user_module import wrap_user_module
@@ -37,6 +38,7 @@ class Predictor:
             BundleError: the factory is missing, or the weights do not fit the network.
         """
         self._bundle = bundle
+        self.decision = read_decision(bundle)
         self._network = _build(bundle, module_factory).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
@@ -49,15 +51,24 @@ class Predictor:
         """The findings, in the order of the probabilities."""
         return self._bundle.labels
 
-    @torch.inference_mode()
     def predict(self, images_NSS: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities (N, C) of prepared radiographs, uint8 (N, S, S)."""
+        """Probabilities (N, C) of prepared radiographs, uint8 (N, S, S); calibrated if the bundle is."""
+        return self.calibrate(self.score(images_NSS))
+
+    def calibrate(self, scores_NC: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities from what `score` gives."""
+        probabilities_NC: NDArray[np.float32] = self.decision.calibrate(scores_NC, self.labels)
+        return probabilities_NC
+
+    @torch.inference_mode()
+    def score(self, images_NSS: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's own probabilities (N, C), before calibration, of prepared radiographs, uint8 (N, S, S)."""
         size = self._bundle.preparation.size
         if images_NSS.ndim != 3 or images_NSS.shape[1:] != (size, size):
             raise ValueError(
                 f"images must be (N, {size}, {size}), got {images_NSS.shape}; prepare them as the bundle says."
             )
-        parts = [self._score(images_NSS[start : start + MAX_BATCH]) for start in range(0, len(images_NSS), MAX_BATCH)]
+        parts = [self._forward(images_NSS[start : start + MAX_BATCH]) for start in range(0, len(images_NSS), MAX_BATCH)]
         return np.concatenate(parts) if parts else np.empty((0, len(self.labels)), np.float32)
 
     def predict_file(self, data: bytes) -> NDArray[np.float32]:
@@ -69,11 +80,25 @@ class Predictor:
         probabilities_C: NDArray[np.float32] = self.predict(read_radiograph(data, self._bundle.preparation)[None])[0]
         return probabilities_C
 
-    def _score(self, images_NSS: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _forward(self, images_NSS: NDArray[np.uint8]) -> NDArray[np.float32]:
         images_N1SS = torch.from_numpy(np.array(images_NSS)).unsqueeze(1)
         logits_NC = self._network(center_crop(images_N1SS, self._bundle.model.input_size))
         probabilities_NC: NDArray[np.float32] = logits_NC.float().sigmoid().numpy()
         return probabilities_NC
+
+
+def read_decision(bundle: Bundle) -> Decision:
+    """The bundle's calibration and thresholds; of an older bundle, none.
+
+    Raises:
+        BundleError: it holds something else.
+    """
+    if bundle.decision is None:
+        return Decision()
+    try:
+        return Decision.from_dict(bundle.decision)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"the bundle's decision cannot be read: {error}") from error
 
 
 def check_module_factory(bundle: Bundle, module_factory: Callable[[], nn.Module] | None) -> None:
