@@ -48,7 +48,9 @@ class Calibration:
             ArgumentError: the label set has a finding that was not fitted.
         """
         if missing := [name for name in label_set if name not in self.maps]:
-            raise ValueError(f"the calibration was not fitted for {', '.join(missing)}; it has {', '.join(self.maps)}.")
+            raise ArgumentError(
+                f"the calibration was not fitted for {', '.join(missing)}; it has {', '.join(self.maps)}."
+            )
         calibrated = scores_NC.copy()
         for column, name in enumerate(label_set):
             if parameters := self.maps[name]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from radspark.errors import ArgumentError
 from radspark.labels import LabelSet
 from radspark.metrics.calibration import Calibration, fit_calibration
 from radspark.metrics.thresholds import RULES, choose_thresholds
@@ -39,11 +40,11 @@ class Decision:
         """Of one operating point.
 
         Raises:
-            ValueError: there is none of this name.
+            ArgumentError: there is none of this name.
         """
         if point not in self.thresholds:
             known = ", ".join(self.thresholds) or "none, since it was trained without validation samples"
-            raise ValueError(f"operating point must be one of the bundle's ({known}), got {point!r}.")
+            raise ArgumentError(f"operating point must be one of the bundle's ({known}), got {point!r}.")
         return self.thresholds[point]
 
     def to_dict(self) -> dict[str, Any]:

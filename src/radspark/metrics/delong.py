@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
+from radspark.errors import ArgumentError
 from radspark.metrics.intervals import Interval
 from radspark.metrics.rank_blocks import RankBlocks
 from radspark.metrics.ranking import check_scores
@@ -48,7 +49,7 @@ def auroc_variance(
         patients: the same value for the images of one patient; None takes every image as its own.
 
     Raises:
-        ValueError: a class is seen in fewer than two patients; otherwise as `rank`.
+        ArgumentError: a class is seen in fewer than two patients; otherwise as `rank`.
     """
     checked = [check_scores(labels_N, scores, num_dims=1) for scores in scores_N]
     labels = checked[0][0]
@@ -60,11 +61,11 @@ def variance_of_blocks(blocks: Sequence[RankBlocks]) -> tuple[Floats, Floats]:
     """`auroc_variance` for readings that are sorted already.
 
     Raises:
-        ValueError: a class is seen in fewer than two patients.
+        ArgumentError: a class is seen in fewer than two patients.
     """
     with_positive, with_negative = blocks[0].patients_with()
     if min(with_positive, with_negative) < 2:
-        raise ValueError(
+        raise ArgumentError(
             f"the variance of AUROC needs two patients of each class, got {with_positive} with a positive and "
             f"{with_negative} with a negative."
         )

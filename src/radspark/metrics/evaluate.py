@@ -37,7 +37,7 @@ def evaluate_scores(
         bootstrap: gives every figure an interval.
 
     Raises:
-        ValueError: as `Scored.of`.
+        ArgumentError: as `Scored.of`.
     """
     scored = Scored.of(labels_NC, scores_NC, label_set, patients=patients, thresholds=thresholds)
     return evaluate_scored(scored, bootstrap=bootstrap)

@@ -119,7 +119,7 @@ def rank(labels_N: npt.ArrayLike, scores_N: npt.ArrayLike) -> Ranking:
         scores_N: any finite numbers, larger meaning more likely present.
 
     Raises:
-        ValueError: shapes differ, a label is none of 1, 0, NaN, or a score is not finite.
+        ArgumentError: shapes differ, a label is none of 1, 0, NaN, or a score is not finite.
     """
     labels, scores = check_scores(labels_N, scores_N, num_dims=1)
     return rank_checked(labels, scores)
@@ -146,13 +146,13 @@ def check_scores(
     """Both as arrays of one shape, labels as floats.
 
     Raises:
-        ValueError: shapes differ, a label is none of 1, 0, NaN, or a score is not finite.
+        ArgumentError: shapes differ, a label is none of 1, 0, NaN, or a score is not finite.
     """
     label_array, score_array = np.asarray(labels), np.asarray(scores)
     if label_array.dtype.kind != "f":
         label_array = label_array.astype(np.float32)
     if label_array.ndim != num_dims or label_array.shape != score_array.shape:
-        raise ValueError(
+        raise ArgumentError(
             f"labels and scores must be arrays of the same shape with {num_dims} "
             f"dimension(s), got {label_array.shape} and {score_array.shape}."
         )

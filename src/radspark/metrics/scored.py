@@ -51,12 +51,12 @@ class Scored:
             thresholds: by finding; 0.5 for those that it does not name.
 
         Raises:
-            ValueError: shapes differ from each other or from the label set, a label is none of 1, 0, NaN, a score is
+            ArgumentError: shapes differ from each other or from the label set, a label is none of 1, 0, NaN, a score is
                 no probability, or a threshold is for no finding.
         """
         labels, scores = check_scores(labels_NC, scores_NC, num_dims=2)
         if labels.shape[1] != len(label_set):
-            raise ValueError(f"labels must have one column per finding ({len(label_set)}), got {labels.shape[1]}.")
+            raise ArgumentError(f"labels must have one column per finding ({len(label_set)}), got {labels.shape[1]}.")
         if scores.size and (scores.min() < 0 or scores.max() > 1):
             raise ArgumentError(
                 f"scores must be probabilities between 0 and 1, got {scores.min():.4g} to {scores.max():.4g}; "
@@ -86,7 +86,7 @@ def number_patients(
     if patients is None:
         return np.arange(num_samples), num_samples
     if len(patients) != num_samples:
-        raise ValueError(f"patients must be one per sample ({num_samples}), got {len(patients)}.")
+        raise ArgumentError(f"patients must be one per sample ({num_samples}), got {len(patients)}.")
     names, numbers = np.unique(np.asarray(patients), return_inverse=True)
     return numbers.astype(np.int64), len(names)
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from radspark.errors import ArgumentError
 from radspark.metrics import Evaluation, RocCurve
 
 
@@ -56,7 +57,7 @@ class ExampleRadiograph:
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 2:
-            raise ValueError(f"pixels must be uint8 (H, W), got {self.pixels.dtype} {self.pixels.shape}.")
+            raise ArgumentError(f"pixels must be uint8 (H, W), got {self.pixels.dtype} {self.pixels.shape}.")
 
 
 @dataclass(frozen=True, kw_only=True)
