@@ -131,7 +131,7 @@ def test_a_bundle_that_does_not_say_how_and_another_data_set_take_the_flags() ->
 
 def test_a_flag_that_could_test_on_training_patients_is_refused() -> None:
     with pytest.raises(
-        SplitError, match=r"^--seed 6 \(in training 5\) can put patients that the bundle was trained on"
+        SplitError, match=r"^--split-seed 6 \(in training 5\) can put patients that the bundle was trained on"
     ):
         choose_data(TRAINED, "nih", split="test", flags={"seed": 6})
 
@@ -153,4 +153,4 @@ def test_the_command_that_train_prints_tests_on_the_patients_left_aside(
         split=SplitSettings("patient", validation_share=0.3, seed=3),
     ).frame.where("split = 'test'")
     assert tested == {row["patient_id"] for row in aside.select("patient_id").collect()}
-    assert "--seed 4 (in training 3) can put patients" in radspark(*told, "--seed", 4).sentence
+    assert "--split-seed 4 (in training 3) can put patients" in radspark(*told, "--split-seed", 4).sentence

@@ -17,7 +17,7 @@ import pytest
 
 from radspark.labels import NIH_FINDINGS
 from radspark.metrics import evaluate_scores, roc_curves
-from radspark.report import DataSummary, EvaluationReport, ExampleRadiograph, SplitCounts, TrainingReport
+from radspark.report import DataSummary, EvaluationReport, ExampleRadiograph, SplitSize, TrainingReport
 from radspark.settings import PRESETS, to_dict
 
 _FLAGS = (
@@ -128,8 +128,8 @@ def _some_radiographs() -> tuple[DataSummary, dict[str, Any]]:
     data = DataSummary(
         name="NIH ChestX-ray14",
         splits=(
-            SplitCounts("train", 1_900, unreadable=2, patients=1_200),
-            SplitCounts("validation", 300, patients=250),
+            SplitSize("train", 1_900, unreadable=2, patients=1_200),
+            SplitSize("validation", 300, patients=250),
         ),
         positives={name: int(labels[:, i].sum()) for i, name in enumerate(NIH_FINDINGS)},
         no_finding=int((labels.sum(axis=1) == 0).sum()),

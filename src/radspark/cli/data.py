@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +21,7 @@ from radspark.cli.options import (
     make_output_folder,
     parse_conf,
 )
+from radspark.cli.unreadable import FILE_NAME, write_unreadable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -143,7 +143,4 @@ def _findings_table(found: DatasetCheck) -> Table:
 
 def _write_check(found: DatasetCheck, out: Path) -> None:
     (out / "check.json").write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")
-    with (out / "unreadable.csv").open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["path", "error"])
-        writer.writerows(found.unreadable)
+    write_unreadable(found.unreadable, out / FILE_NAME)

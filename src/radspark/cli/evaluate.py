@@ -57,14 +57,8 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, validation or test.", rich_help_panel=DATA)] = "test",
     split_policy: Annotated[str | None, split_option(f"How the data are split: {', '.join(SPLIT_POLICIES)}.")] = None,
     validation_share: Annotated[float | None, split_option("Share of training patients kept for validation.")] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Of the resamples (0 unless given), and of the split (as in training).",
-            show_default=False,
-            rich_help_panel=STATISTICS,
-        ),
-    ] = None,
+    split_seed: Annotated[int | None, split_option("Of the draw of patients for the split.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the resamples.", rich_help_panel=STATISTICS)] = 0,
     predictions: Annotated[
         Path | None, predictions_option("CSV or Parquet: an id column and a column per finding.", metavar="FILE")
     ] = None,
@@ -113,7 +107,7 @@ def evaluate(
     from radspark.metrics import Bootstrap
 
     choices = EvaluationChoices(
-        bootstrap=Bootstrap(bootstrap, check_interval(interval), seed=seed or 0) if bootstrap else None,
+        bootstrap=Bootstrap(bootstrap, check_interval(interval), seed=seed) if bootstrap else None,
         operating_point=operating_point,
         subgroups=None if subgroup is None else tuple(name for name in subgroup if name != "none"),
     )
@@ -139,7 +133,7 @@ def evaluate(
             split=split,
             split_policy=split_policy,
             validation_share=validation_share,
-            seed=seed,
+            split_seed=split_seed,
             master=master,
             conf=parse_conf(conf),
             choices=choices,

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+FLAGS = {"policy": "split_policy", "seed": "split_seed"}
+"""Fields of SplitSettings whose flag has another name."""
+
 
 def evaluate_to_folder(
     bundle: str,
@@ -42,7 +45,7 @@ def evaluate_to_folder(
     split: str,
     split_policy: str | None = None,
     validation_share: float | None = None,
-    seed: int | None = None,
+    split_seed: int | None = None,
     master: str | None = None,
     conf: dict[str, str] | None = None,
     choices: EvaluationChoices | None = None,
@@ -63,7 +66,7 @@ def evaluate_to_folder(
     model = XRayModel.loadBundle(bundle)
     choices = choices or EvaluationChoices()
     thresholds = model.decision.thresholds_at(choices.operating_point) if model.decision.thresholds else None
-    flags = {"policy": split_policy, "validation_share": validation_share, "seed": seed}
+    flags = {"policy": split_policy, "validation_share": validation_share, "seed": split_seed}
     data = choose_data(model.bundle.data, dataset, split=split, flags=flags)
     with working("matching labels and radiographs ..."):
         matched = relabel(match_labels(spark, Source(dataset, data_dir), split=data.split), model.labels)
@@ -115,7 +118,7 @@ def choose_data(trained: DataSettings | None, dataset: str, *, split: str, flags
 
 
 def _flag(name: str) -> str:
-    return "--split-policy" if name == "policy" else f"--{name.replace('_', '-')}"
+    return f"--{FLAGS.get(name, name).replace('_', '-')}"
 
 
 def score(model: XRayModel, samples: DataFrame) -> GatheredScores:

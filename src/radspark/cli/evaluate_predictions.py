@@ -72,12 +72,12 @@ def evaluate_predictions(files: PredictionFiles, out: Path, *, choices: Evaluati
 def build_report(judged: Judged, *, unreadable: int) -> EvaluationReport:
     """What the report says; it names no radiograph and no patient."""
     from radspark.metrics import roc_curves
-    from radspark.report import DataSummary, EvaluationReport, SplitCounts
+    from radspark.report import DataSummary, EvaluationReport, SplitSize
 
     table, evaluation = judged.table, judged.evaluation
     data = DataSummary(
         name="Given predictions and labels",
-        splits=(SplitCounts("all", len(table), unreadable, evaluation.num_patients),),
+        splits=(SplitSize("all", len(table), unreadable, evaluation.num_patients),),
         positives={name: finding.positives for name, finding in evaluation.findings.items()},
         no_finding=int(np.sum((table.labels_NC == 0).all(axis=1))),
     )

@@ -13,7 +13,7 @@ from radspark.datasets.phantom.writer import MARK
 from radspark.datasets.registry import get_dataset
 from radspark.datasets.tables import in_folder, list_files
 from radspark.report import DataSummary
-from radspark.report.content import SplitCounts
+from radspark.report.content import SplitSize
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -55,7 +55,7 @@ def data_summary(
     return DataSummary(
         name=("Synthetic radiographs in the layout of " if synthetic else "") + get_dataset(dataset).title,
         splits=tuple(
-            SplitCounts(split, readable, unreadable, patients.get(split))
+            SplitSize(split, readable, unreadable, patients.get(split))
             for split, (readable, unreadable) in read.items()
         ),
         positives={name: row["positives"][i] or 0 for i, name in enumerate(matched.labels)},

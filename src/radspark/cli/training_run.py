@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import datetime
 import json
@@ -17,6 +16,7 @@ import typer
 
 from radspark.cli.console import say, working
 from radspark.cli.options import check_data_choice, make_output_folder, spark_words
+from radspark.cli.unreadable import FILE_NAME, write_unreadable
 from radspark.datasets.reading import Source
 from radspark.errors import SetupError, TrainingError
 from radspark.settings import Recipe, SplitSettings, to_dict
@@ -195,7 +195,12 @@ def _write_results(
     model.bundle = dataclasses.replace(model.bundle, training=facts)
     model.saveBundle(str(out / "bundle"))
     (out / "history.json").write_text(json.dumps(summary.record.to_dict(), indent=2) + "\n", encoding="utf-8")
-    write_unreadable(summary.unreadable, out / "unreadable.csv")
+    left_out = out / FILE_NAME
+    if summary.unreadable:
+        write_unreadable(summary.unreadable, left_out)
+        say(f"\n{len(summary.unreadable):,} images could not be read and were left out: {left_out}", style="yellow")
+    else:
+        left_out.unlink(missing_ok=True)
     kept = summary.kept
     if not len(kept.labels_NC):
         (out / REPORT_FILE).unlink(missing_ok=True)
@@ -222,15 +227,3 @@ def _write_results(
             metric=recipe.training.metric,
         ),
     )
-
-
-def write_unreadable(unreadable: Sequence[tuple[str, str]], file: Path) -> None:
-    """A table of the images that were left out, `path, error`; no file if all were read."""
-    if not unreadable:
-        file.unlink(missing_ok=True)
-        return
-    with file.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["path", "error"])
-        writer.writerows(unreadable)
-    say(f"\n{len(unreadable):,} images could not be read and were left out: {file}", style="yellow")

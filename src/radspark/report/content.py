@@ -17,7 +17,7 @@ from radspark.metrics import Evaluation, RocCurve
 
 
 @dataclass(frozen=True)
-class SplitCounts:
+class SplitSize:
     """How many radiographs of one split were read."""
 
     split: str
@@ -33,7 +33,7 @@ class DataSummary:
 
     name: str
     """Of the data set, such as `NIH ChestX-ray14`."""
-    splits: tuple[SplitCounts, ...]
+    splits: tuple[SplitSize, ...]
     positives: Mapping[str, int]
     """Radiographs that show each finding, over all that were read."""
     no_finding: int | None = None
