@@ -19,6 +19,7 @@ from radspark.metrics.additive import (
     influence_on_sums,
     measure_sums,
     sample_terms,
+    sum_terms,
     why_undefined,
 )
 
@@ -57,6 +58,12 @@ def test_measures_equal_scikit_learn_over_known_labels(sample: tuple[np.ndarray,
     }
     for name, value in expected.items():
         assert ours[name] == pytest.approx(value, abs=1e-9, nan_ok=True), name
+
+
+@given(labelled_probabilities())
+def test_sums_are_those_of_the_samples_terms(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    terms = sample_terms(*sample, threshold=0.4)
+    np.testing.assert_allclose(sum_terms(*sample, threshold=0.4), terms.sum(axis=0), atol=1e-12)
 
 
 @given(labelled_probabilities())

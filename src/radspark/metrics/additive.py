@@ -82,6 +82,24 @@ def sample_terms(labels_N: npt.NDArray[Any], scores_N: npt.NDArray[Any], *, thre
     return terms_NL
 
 
+def sum_terms(labels_N: npt.NDArray[Any], scores_N: npt.NDArray[Any], *, threshold: float) -> Floats:
+    """`sample_terms` summed over the samples (L,), without laying them out."""
+    known = ~np.isnan(labels_N)
+    label, score = labels_N[known].astype(np.float64), scores_N[known].astype(np.float64)
+    called = score >= threshold
+    sums_L = np.zeros(NUM_TERMS)
+    sums_L[:_FIRST_BIN] = (
+        len(label),
+        label.sum(),
+        ((score - label) ** 2).sum(),
+        log_losses(label, scores_N[known]).sum(),
+        called.sum(),
+        label[called].sum(),
+    )
+    sums_L[_FIRST_BIN:] = np.bincount(calibration_bin(score), score - label, NUM_CALIBRATION_BINS)
+    return sums_L
+
+
 def log_losses(labels_N: npt.NDArray[Any], scores_N: npt.NDArray[Any]) -> Floats:
     """Cross-entropy of each sample in nats; as scikit-learn, a score stays one step of its own type off 0 and 1."""
     step = np.finfo(scores_N.dtype).eps if scores_N.dtype.kind == "f" else np.finfo(np.float64).eps

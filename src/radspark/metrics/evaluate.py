@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from radspark.labels import LabelSet
-from radspark.metrics.additive import log_losses, measure_sums, sample_terms, why_undefined
+from radspark.metrics.additive import log_losses, measure_sums, sum_terms, why_undefined
 from radspark.metrics.bootstrap import MEASURES, MIN_PATIENTS, RANK_MEASURES, Bootstrap, Resampled, resample
 from radspark.metrics.evaluation import Evaluation, FindingEvaluation
 from radspark.metrics.intervals import Interval
@@ -71,7 +71,7 @@ def summarize(
 def _evaluate_finding(scored: Scored, column: int) -> FindingEvaluation:
     labels, scores, threshold = scored.labels_NC[:, column], scored.scores_NC[:, column], scored.thresholds_C[column]
     ranking = rank_checked(labels, scores)
-    sums_L = sample_terms(labels, scores, threshold=threshold).sum(axis=0)
+    sums_L = sum_terms(labels, scores, threshold=threshold)
     added = {name: None if np.isnan(value) else float(value) for name, value in measure_sums(sums_L).items()}
     reasons = dict.fromkeys(RANK_MEASURES, ranking.undefined_reason) if ranking.undefined_reason else {}
     return FindingEvaluation(
