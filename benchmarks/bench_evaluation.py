@@ -37,7 +37,8 @@ def bench_bootstrap(golden: Path, rounds: int) -> None:
                 roc_auc_score(labels[rows, column], scores[rows, column])
         theirs = (time.perf_counter() - start) * 2000 / LOOP_RESAMPLES
         print(
-            f"{len(labels):,} x {labels.shape[1]}: radspark {ours:.1f} s, scikit-learn {theirs:.0f} s, ratio {theirs / ours:.0f}"
+            f"{len(labels):,} x {labels.shape[1]}: radspark {ours:.1f} s, scikit-learn {theirs:.0f} s, "
+            f"ratio {theirs / ours:.0f}"
         )
 
 

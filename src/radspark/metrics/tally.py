@@ -1,4 +1,4 @@
-"""Evaluation from counts that add up, for more scores than fit in memory: each part is tallied once, tallies are summed.
+"""Evaluation from counts that add up, for more scores than fit in memory: parts are tallied once, tallies are summed.
 
 What is a ratio of sums is exact. AUROC and average precision come from counts in bins of the score, with bounds that
 hold whatever the order inside them: pairs in different bins are counted exactly, pairs in one bin can only be right or
