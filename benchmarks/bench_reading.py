@@ -1,52 +1,79 @@
-"""Reading 1024 px PNGs to prepared 256 px images: read_images beside bare decoder processes, as a ratio.
+"""Reading radiographs to prepared 256 px images: read_images beside bare decoder processes, as ratios.
 
     python benchmarks/bench_reading.py --images ../shared/data/nih-1024/images
+    python benchmarks/bench_reading.py --images ../shared/data/nih-1024/dicom
 
-Both sides read the same files with the same number of processes, in turn; Spark's session and its Python workers have
-started before. The bare side is Pillow's decode and resize, with the files given out in advance and nothing returned.
+All sides read the same files with the same number of processes, in turn; Spark's session and its Python workers have
+started before. The bare sides are given their files in advance and return nothing: `library` is Pillow's decode and
+resize, for DICOM pydicom's pixels and Pillow's resize; `radspark` is `read_file`, without Spark. Besides the clock,
+which other users of the machine slow, it adds up the processor time of all processes, Java's too.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
+import pydicom
 from PIL import Image
 from pyspark.sql import SparkSession
 
 from radspark.frames import get_session, read_images
+from radspark.images import read_file
+from radspark.settings import PreparationSettings
 
 
 def replicate(source: Path, target: Path, num_files: int) -> list[Path]:
     """Copies of the images under distinct names, so that every read is of a file of its own."""
-    originals = sorted(source.glob("*.png"))
-    copies = [target / f"{i:05d}.png" for i in range(num_files)]
+    originals = sorted(path for path in source.iterdir() if path.suffix in (".png", ".dcm"))
+    copies = [target / f"{i:05d}{originals[i % len(originals)].suffix}" for i in range(num_files)]
     for i, copy in enumerate(copies):
         shutil.copyfile(originals[i % len(originals)], copy)
     return copies
 
 
-def decode_bare(paths: list[Path]) -> int:
+def read_by_library(path: Path) -> np.ndarray:
+    """Decode and resize as one would without radspark."""
+    if path.suffix == ".dcm":
+        image = Image.fromarray(pydicom.dcmread(path).pixel_array)
+    else:
+        image = Image.open(path).convert("L")
+    return np.asarray(image.resize((256, 256), Image.Resampling.BILINEAR))
+
+
+def read_by_radspark(path: Path) -> np.ndarray:
+    reading = read_file(path.read_bytes(), PreparationSettings(size=256))
+    assert reading.pixels is not None, reading.error
+    return reading.pixels
+
+
+def decode_bare(read: Callable[[Path], np.ndarray], paths: list[Path]) -> int:
     """Sum of the greys, so that the work cannot be skipped."""
-    total = 0
-    for path in paths:
-        with Image.open(path) as image:
-            grey = image.convert("L").resize((256, 256), Image.Resampling.BILINEAR)
-        total += int(np.asarray(grey).sum(dtype=np.int64))
-    return total
+    return sum(int(read(path).sum(dtype=np.int64)) for path in paths)
 
 
-def time_bare(pool: ProcessPoolExecutor, paths: list[Path], processes: int) -> float:
+def time_bare(
+    pool: ProcessPoolExecutor, read: Callable[[Path], np.ndarray], paths: list[Path], processes: int
+) -> float:
     start = time.perf_counter()
-    list(pool.map(decode_bare, [paths[i::processes] for i in range(processes)]))
+    list(pool.map(functools.partial(decode_bare, read), [paths[i::processes] for i in range(processes)]))
     return time.perf_counter() - start
+
+
+def count_cpu() -> float:
+    """Processor seconds of this process and of all below it, those that have ended too."""
+    me = psutil.Process()
+    return sum(sum(process.cpu_times()[:4]) for process in (me, *me.children(recursive=True)))
 
 
 def time_spark(spark: SparkSession, folder: Path) -> float:
@@ -57,7 +84,7 @@ def time_spark(spark: SparkSession, folder: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=Path, required=True, help="folder of 1024 px PNGs")
+    parser.add_argument("--images", type=Path, required=True, help="folder of PNG or DICOM files")
     parser.add_argument("--num-files", type=int, default=600)
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repeats", type=int, default=5)
@@ -67,14 +94,28 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, ProcessPoolExecutor(processes) as pool:
         folder = Path(scratch)
         paths = replicate(arguments.images, folder, arguments.num_files)
-        time_bare(pool, paths, processes)
-        time_spark(spark, folder)
-        pairs = [(time_bare(pool, paths, processes), time_spark(spark, folder)) for _ in range(arguments.repeats)]
-    bare, ours = (statistics.median(times) for times in zip(*pairs, strict=True))
-    print(f"{len(paths)} files, {processes} processes, medians of {len(pairs)} interleaved runs")
-    print(f"bare decoders {len(paths) / bare:6.1f} images/s")
-    print(f"read_images   {len(paths) / ours:6.1f} images/s")
-    print(f"ratio {statistics.median(one / other for one, other in pairs):.2f}")
+        sides: dict[str, Callable[[], float]] = {
+            "library": lambda: time_bare(pool, read_by_library, paths, processes),
+            "radspark": lambda: time_bare(pool, read_by_radspark, paths, processes),
+            "read_images": lambda: time_spark(spark, folder),
+        }
+        for run in sides.values():
+            run()
+        rounds = [{name: measure(run) for name, run in sides.items()} for _ in range(arguments.repeats)]
+    print(f"{len(paths)} files, {processes} processes, medians of {len(rounds)} interleaved runs")
+    for name in sides:
+        clock, cpu = (statistics.median(times[name][i] for times in rounds) for i in range(2))
+        print(f"{name:12} {len(paths) / clock:7.1f} images/s, {1000 * cpu / len(paths):6.2f} ms of processor per image")
+    for one, other in (("radspark", "library"), ("read_images", "library"), ("read_images", "radspark")):
+        clock, cpu = (statistics.median(times[other][i] / times[one][i] for times in rounds) for i in range(2))
+        print(f"{one} / {other}: {clock:.2f} by the clock, {cpu:.2f} by processor time")
+
+
+def measure(run: Callable[[], float]) -> tuple[float, float]:
+    """Seconds on the clock, and of processors."""
+    before = count_cpu()
+    clock = run()
+    return clock, count_cpu() - before
 
 
 if __name__ == "__main__":

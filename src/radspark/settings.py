@@ -81,10 +81,21 @@ class PreparationSettings:
     """`stretch` resizes both sides to `size`, as the 2019 system; `pad` keeps the aspect and pads with black."""
     grey_range: Literal["auto", "stored_bits", "own_range"] = "auto"
     """What maps to 0 and 255. `stored_bits`: the range of the stored bit depth. `own_range`: the image's minimum and
-    maximum. `auto`: a DICOM window where the file has one, else `stored_bits`."""
+    maximum, padding left out. `auto`: a DICOM's VOI LUT or window where the file has one, else `stored_bits`."""
+    voi: int = 0
+    """Which VOI LUT or window is taken, where a DICOM has several: its number in the file's order, from 0; where there
+    are fewer, the first."""
+    sixteen_bit: Literal["full", "used_bits"] = "full"
+    """What is white in a 16-bit PNG. `full`: 65535. `used_bits`: the most that as many bits hold as the image's
+    brightest pixel needs, such as 4095."""
+    secondary_capture: bool = False
+    """Whether DICOM of modality OT or SC, which does not say how it was made, is taken for a radiograph."""
+    wrong_kind: Literal["refuse", "flag"] = "refuse"
+    """What becomes of an image that is no chest radiograph by its header or its colors: an error, or a warning."""
 
     def __post_init__(self) -> None:
         require(16 <= self.size <= 4096, f"size must be between 16 and 4096 pixels, got {self.size}.")
+        require(self.voi >= 0, f"voi must be at least 0, got {self.voi}.")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import ctypes
+import functools
 import io
 import os
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +15,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 from radspark.errors import DataError
 from radspark.frames import read_images
+from radspark.frames.batches import prepare_batches, read_schema
+from radspark.frames.files import open_files
 from radspark.frames.image_schema import arrow_to_images
-from radspark.images import ImageLimits, read_radiograph
+from radspark.identifiers import KEY_VARIABLE, Identifiers
+from radspark.images import ImageLimits, Reading, read_file, read_radiograph
 from radspark.settings import PreparationSettings
 
 if TYPE_CHECKING:
@@ -135,12 +143,75 @@ def test_file_of_no_bytes_is_a_row_whatever_the_source(spark: SparkSession, tmp_
     assert errors_of(read_images(spark, table, num_partitions=1)) == expected
 
 
-def test_colon_that_hadoop_cannot_open_is_an_error_of_its_row(spark: SparkSession, tmp_path: Path) -> None:
-    for name in ("12:30.png", "good.png"):
-        (tmp_path / name).write_bytes(png(3))
-    errors = errors_of(read_images(spark, str(tmp_path)))
-    assert errors["good.png"] is None
-    assert "colon" in str(errors["12:30.png"])
+def test_colon_that_hadoop_cannot_open_is_read(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "12:30.png").write_bytes(png(3))
+    assert errors_of(read_images(spark, str(tmp_path))) == {"12:30.png": None}
+
+
+def crash(content: bytes, settings: PreparationSettings, *, limits: ImageLimits) -> Reading:
+    """Reads as ever, but one file's bytes crash the decoder, and another's never let it go."""
+    if content == b"crash":
+        ctypes.string_at(0)
+    if content == b"hang":
+        time.sleep(600)
+    return read_file(content, settings, limits=limits)
+
+
+def test_segmentation_fault_or_hang_of_a_decoder_costs_its_file_only(spark: SparkSession, tmp_path: Path) -> None:
+    for i in range(20):
+        (tmp_path / f"{i:02d}.png").write_bytes({3: b"crash", 11: b"hang"}.get(i, png(20)))
+    prepare = functools.partial(
+        prepare_batches,
+        settings=PreparationSettings(size=16),
+        limits=ImageLimits(max_seconds=2),
+        identifiers=Identifiers("drop"),
+        read=crash,
+    )
+    files = open_files(spark, [str(tmp_path)]).select("path", "length", "content")
+    errors = errors_of(files.mapInArrow(prepare, read_schema(PreparationSettings(size=16))))
+    assert errors.pop("03.png") == "the decoder crashed (SIGSEGV): the file is damaged, or made to do harm."
+    assert errors.pop("11.png") == "decoding took longer than 2 seconds (max_seconds)."
+    assert list(errors.values()) == [None] * 18
+
+
+def dicom(**elements: object) -> bytes:
+    pixels = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", "1.2.3"
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = 64, 64, 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    dataset.PixelData = pixels.tobytes()
+    for name, value in {"PatientID": "P-17", "Modality": "DX", "ViewPosition": "PA", **elements}.items():
+        setattr(dataset, name, value)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("identifiers", ["drop", "hash", "keep"])
+def test_header_of_a_dicom_is_a_column_with_its_identifiers_by_policy(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, identifiers: str
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "ab" * 32)
+    (tmp_path / "a.dcm").write_bytes(dicom(PatientAge="058Y", PresentationIntentType="FOR PROCESSING"))
+    (tmp_path / "b.png").write_bytes(png(3))
+    rows = {name_of(row.path): row for row in read_images(spark, str(tmp_path), identifiers=identifiers).collect()}
+    assert rows["b.png"].header is None
+    header = rows["a.dcm"].header
+    assert (header.modality, header.view, header.age) == ("DX", "PA", 58.0)
+    expected = {"drop": None, "hash": Identifiers("hash", b"\xab" * 32)("P-17"), "keep": "P-17"}
+    assert header.patient_id == expected[identifiers]
+    assert rows["a.dcm"].warning.startswith("The DICOM image is FOR PROCESSING")
+
+
+def test_header_of_what_is_refused_is_there(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(dicom(Modality="CT"))
+    row = read_images(spark, str(tmp_path)).head()
+    assert (row.image, row.header.modality) == (None, "CT")
+    assert row.error == "DICOM of modality CT; a radiograph is CR, DX, RG or DR."
 
 
 @pytest.mark.parametrize("num_partitions", [1, 2, 5, 20])
@@ -173,7 +244,7 @@ def test_rows_and_columns_of_a_table_are_kept(spark: SparkSession, folder: Path)
     rows = [(1, first), (2, f"file:{first}"), (3, first), (4, None), (5, f"{folder}/no.png"), (6, "/no/folder/x.png")]
     table = spark.createDataFrame(rows, "key int, file string")
     images = read_images(spark, table, path_column="file")
-    assert images.columns == ["key", "file", "image", "error"]
+    assert images.columns == ["key", "file", "image", "error", "warning", "header"]
     seen = {row.key: (row.file, row.image and row.image.data[0], row.error) for row in images.collect()}
     assert {key: (file, error) for key, (file, _, error) in seen.items()} == {
         key: (file, {4: "no path is given.", 5: "file not found.", 6: "file not found."}.get(key)) for key, file in rows

@@ -3,16 +3,19 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from kornia_rs.io import decode_image_png_u8
 from PIL import Image, PngImagePlugin
 
 from radspark.errors import UnreadableImageError
-from radspark.images import ImageLimits, decode_radiograph
+from radspark.images import ImageLimits, decode_radiograph, png
+from radspark.settings import PreparationSettings
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40)
 
@@ -151,3 +154,55 @@ def test_limits_can_be_raised() -> None:
     with pytest.raises(UnreadableImageError, match=r"0\.01 million"):
         decode_radiograph(data, limits=ImageLimits(max_pixels=10_000))
     assert decode_radiograph(data, limits=ImageLimits(max_pixels=20_000)).pixels.shape == (100, 200)
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The modes that kornia-rs is asked for."""
+    modes: list[str] = []
+
+    def decode(data: bytes, shape: tuple[int, int], mode: str) -> np.ndarray:
+        modes.append(mode)
+        return decode_image_png_u8(data, shape, mode)
+
+    monkeypatch.setattr(png, "decode_image_png_u8", decode)
+    return modes
+
+
+@pytest.mark.parametrize(("mode", "asked"), [("L", "mono"), ("RGB", "rgb"), ("RGBA", "rgba")])
+def test_plain_8_bit_takes_the_fast_decoder(monkeypatch: pytest.MonkeyPatch, mode: str, asked: str) -> None:
+    modes = count_calls(monkeypatch)
+    decode_radiograph(encode(Image.new(mode, (9, 5))))
+    assert modes == [asked]
+
+
+def test_what_turns_moves_or_expands_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = count_calls(monkeypatch)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    turned = decode_radiograph(encode(Image.fromarray(upright), exif=exif))
+    np.testing.assert_array_equal(turned.pixels, np.rot90(upright, -1))
+    assert modes == []
+
+
+def test_what_the_fast_decoder_refuses_is_read_by_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(png, "decode_image_png_u8", refuse)
+    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    np.testing.assert_array_equal(decode_radiograph(encode(Image.fromarray(pixels))).pixels, pixels)
+
+
+@pytest.mark.parametrize(("most", "white"), [(4000, 4095), (200, 255), (40_000, 65535), (0, 255)])
+def test_white_of_16_bits_is_by_the_bits_in_use_where_that_is_asked_for(most: int, white: int) -> None:
+    data = encode(Image.fromarray(np.array([[0, most]], np.uint16)))
+    assert decode_radiograph(data).max_value == 65535
+    assert decode_radiograph(data, PreparationSettings(sixteen_bit="used_bits")).max_value == white
+
+
+@pytest.mark.data
+def test_real_files_have_the_pixels_of_pillow(shared_data: Path) -> None:
+    for file in sorted((shared_data / "nih-1024" / "images").iterdir()):
+        pixels = decode_radiograph(file.read_bytes()).pixels
+        np.testing.assert_array_equal(pixels, np.asarray(Image.open(file).convert("L")), file.name)

@@ -83,3 +83,38 @@ def test_real_originals_give_their_256_pixel_twins(shared_data: Path, folder: st
     for path in originals:
         twin = np.asarray(Image.open(shared_data / "nih-256" / "images" / f"{path.stem}.png"))
         np.testing.assert_array_equal(read_radiograph(path.read_bytes(), PreparationSettings(size=256)), twin)
+
+
+def wide(*codes: int) -> np.ndarray:
+    """A row of broad stripes, whose middles no resizing mixes."""
+    return np.repeat(np.array([codes], np.uint16), 16, axis=1)
+
+
+def middles(prepared: np.ndarray) -> list[int]:
+    return prepared[0, 8::16].tolist()
+
+
+def test_padding_is_black_and_has_no_part_in_the_own_range() -> None:
+    padding = np.arange(4096) >= 4000
+    image = GreyImage(wide(4095, 1000, 2000), 4095, padding=padding)
+    settings = PreparationSettings(size=48, grey_range="own_range")
+    assert middles(prepare_image(image, settings)) == [0, 0, 255]
+    assert middles(prepare_image(image, PreparationSettings(size=48))) == [0, 62, 125]
+
+
+def test_padding_is_black_in_a_window_too() -> None:
+    image = GreyImage(wide(4095, 1000, 2000), 4095, ramp_window(4095, 0, 2000), padding=np.arange(4096) == 4095)
+    assert middles(prepare_image(image, PreparationSettings(size=48))) == [0, 128, 255]
+
+
+def test_image_of_padding_alone_is_black() -> None:
+    image = GreyImage(wide(7, 7), 255, padding=np.arange(256) == 7)
+    assert not prepare_image(image, PreparationSettings(size=16, grey_range="own_range")).any()
+
+
+def test_scale_of_a_modality_lut_is_the_range_of_stored_bits() -> None:
+    scale = np.sqrt(np.arange(4096) / 4095)
+    image = GreyImage(wide(0, 1024, 4095), 4095, scale=scale)
+    assert middles(prepare_image(image, PreparationSettings(size=48))) == [0, 128, 255]
+    own = GreyImage(wide(1024, 2304, 4095), 4095, scale=scale)
+    assert middles(prepare_image(own, PreparationSettings(size=48, grey_range="own_range"))) == [0, 128, 255]

@@ -13,6 +13,21 @@ _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 
 def read_jpeg_size(data: bytes) -> tuple[int, int] | None:
     """Width and height in the frame header of a JPEG or JPEG-LS stream; None if there is none."""
+    position = _find_frame(data)
+    if position is None:
+        return None
+    height, width = struct.unpack_from(">HH", data, position + 5)
+    return width, height
+
+
+def read_frame_marker(data: bytes) -> int | None:
+    """The start-of-frame marker, which tells baseline, extended, lossless JPEG and JPEG-LS apart; None without one."""
+    position = _find_frame(data)
+    return None if position is None else data[position + 1]
+
+
+def _find_frame(data: bytes) -> int | None:
+    """Where the frame header begins, whole as far as the size."""
     position = 2
     while position + 9 <= len(data):
         if data[position] != 0xFF:
@@ -23,8 +38,7 @@ def read_jpeg_size(data: bytes) -> tuple[int, int] | None:
         elif marker in _WITHOUT_LENGTH:
             position += 2
         elif marker in _START_OF_FRAME:
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            return width, height
+            return position
         else:
             length = struct.unpack_from(">H", data, position + 2)[0]
             position += 2 + max(length, 2)

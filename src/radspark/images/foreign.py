@@ -41,7 +41,7 @@ _warnings_off = _WarningsOff()
 
 @contextmanager
 def foreign_decoder(reason: str) -> Iterator[None]:
-    """Turn any exception of a decoder into UnreadableImageError(reason), and keep its warnings from the user.
+    """Turn any exception of a decoder but MemoryError into UnreadableImageError(reason), and keep its warnings inside.
 
     On a damaged file these libraries raise nearly every built-in exception. Their messages are not passed on, since
     they can quote patient data; the exception itself is kept as the cause.
@@ -49,7 +49,7 @@ def foreign_decoder(reason: str) -> Iterator[None]:
     with _warnings_off:
         try:
             yield
-        except UnreadableImageError:
+        except (UnreadableImageError, MemoryError):
             raise
         except Exception as error:
             raise UnreadableImageError(reason) from error

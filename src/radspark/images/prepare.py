@@ -1,30 +1,67 @@
-"""A decoded radiograph to the uint8 square that is kept: grey range, then size. Decoding is decode.py's."""
+"""One file's bytes to the uint8 square that is kept: decoded, judged, grey range, size. Decoding is decode.py's."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from radspark.images.decode import decode_radiograph
+from radspark.errors import UnreadableImageError
+from radspark.images.decode import open_radiograph
 from radspark.images.grey import DEFAULT_LIMITS, GreyImage, ImageLimits
+from radspark.images.header import DicomHeader
+from radspark.images.kinds import COLOR_RULES, GREY_RULES, HEADER_RULES, judge
 from radspark.settings import PreparationSettings
 
 Greys = npt.NDArray[np.uint8]
 
 
-def read_radiograph(
-    data: bytes, settings: PreparationSettings, *, limits: ImageLimits = DEFAULT_LIMITS
-) -> npt.NDArray[np.uint8]:
+@dataclass(frozen=True)
+class Reading:
+    """What one file gave: a prepared radiograph, or the error that says why there is none."""
+
+    pixels: Greys | None = None
+    """(size, size), bright where the body absorbs most."""
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+    header: DicomHeader | None = None
+    """Of a DICOM that could be parsed, readable as a radiograph or not; with its identifiers."""
+
+
+def read_radiograph(data: bytes, settings: PreparationSettings, *, limits: ImageLimits = DEFAULT_LIMITS) -> Greys:
     """Decode and prepare one file: uint8 (size, size), bright where the body absorbs most.
 
     Raises:
         UnreadableImageError: says why, with nothing of the file's name or its patient.
     """
-    return prepare_image(decode_radiograph(data, limits=limits), settings)
+    reading = read_file(data, settings, limits=limits)
+    if reading.pixels is None:
+        raise UnreadableImageError(reading.error)
+    return reading.pixels
 
 
-def prepare_image(image: GreyImage, settings: PreparationSettings) -> npt.NDArray[np.uint8]:
+def read_file(data: bytes, settings: PreparationSettings, *, limits: ImageLimits = DEFAULT_LIMITS) -> Reading:
+    """Decode, judge and prepare one file; what goes wrong, and what is odd, is part of the result."""
+    header: DicomHeader | None = None
+    warnings: list[str] = []
+    try:
+        encoded = open_radiograph(data, settings, limits=limits)
+        header = encoded.header
+        warnings.extend(encoded.warnings)
+        if header is not None:
+            warnings.extend(judge(HEADER_RULES, header, settings))
+        image = encoded.decode()
+        warnings.extend(judge(COLOR_RULES, image.color_share, settings))
+        pixels = prepare_image(image, settings)
+        warnings.extend(judge(GREY_RULES, pixels, settings))
+    except UnreadableImageError as error:
+        return Reading(error=str(error), warnings=tuple(warnings), header=header)
+    return Reading(pixels, warnings=tuple(warnings), header=header)
+
+
+def prepare_image(image: GreyImage, settings: PreparationSettings) -> Greys:
     """Map greys to 0..255 and resize with Pillow's antialiased BILINEAR, rounding once.
 
     Returns:
@@ -39,19 +76,44 @@ def prepare_image(image: GreyImage, settings: PreparationSettings) -> npt.NDArra
 
 
 def choose_greys(image: GreyImage, settings: PreparationSettings) -> npt.NDArray[np.float32] | None:
-    """(max_value + 1,): the grey, 0 to 255, of each pixel value; None where the pixels are those greys already.
+    """Table: the grey, 0 to 255, of each code; None where the pixels are those greys already. Padding is black.
 
     An image of one value has no range of its own; under `own_range` it keeps that of its stored bits.
     """
     if settings.grey_range == "auto" and image.window is not None:
-        return (255 * image.window).astype(np.float32)
-    low, high = 0, image.max_value
-    if settings.grey_range == "own_range" and image.pixels.min() < image.pixels.max():
-        low, high = int(image.pixels.min()), int(image.pixels.max())
-    if (low, high) == (0, 255) and image.pixels.dtype == np.uint8:
-        return None
-    values = np.arange(image.max_value + 1, dtype=np.float64)
-    return np.clip((values - low) * (255 / (high - low)), 0, 255).astype(np.float32)
+        shares = image.window
+    else:
+        own = _find_own_range(image) if settings.grey_range == "own_range" else None
+        if own in (None, (0.0, 1.0)) and image.scale is None and image.padding is None and _is_8_bit(image):
+            return None
+        shares = np.arange(image.max_value + 1) / image.max_value if image.scale is None else image.scale
+        if own is not None:
+            shares = np.clip((shares - own[0]) / (own[1] - own[0]), 0.0, 1.0)
+    greys = (255 * shares).astype(np.float32)
+    if image.padding is not None:
+        greys[image.padding] = 0
+    return greys
+
+
+def _is_8_bit(image: GreyImage) -> bool:
+    return image.max_value == 255 and image.pixels.dtype == np.uint8
+
+
+def _find_own_range(image: GreyImage) -> tuple[float, float] | None:
+    """The least and the largest grey, in [0, 1], of the pixels that are not padding; None if they are one."""
+    if image.scale is None and image.padding is None:
+        low, high = int(image.pixels.min()) / image.max_value, int(image.pixels.max()) / image.max_value
+    else:
+        present = np.zeros(image.max_value + 1, dtype=np.bool_)
+        present[image.pixels] = True
+        if image.padding is not None:
+            present &= ~image.padding
+        codes = np.flatnonzero(present)
+        if not len(codes):
+            return None
+        greys = codes / image.max_value if image.scale is None else image.scale[codes]
+        low, high = float(greys.min()), float(greys.max())
+    return None if low == high else (low, high)
 
 
 def fit_size(width: int, height: int, settings: PreparationSettings) -> tuple[int, int]:
