@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from radspark.errors import SetupError
+from radspark.errors import ArgumentError, SetupError
 
 Policy = Literal["drop", "hash", "keep"]
 POLICIES: tuple[Policy, ...] = ("drop", "hash", "keep")
@@ -34,9 +34,9 @@ class Identifiers:
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
-            raise ValueError(f"identifiers must be one of {', '.join(POLICIES)}, got {self.policy!r}.")
+            raise ArgumentError(f"identifiers must be one of {', '.join(POLICIES)}, got {self.policy!r}.")
         if self.policy == "hash" and not 16 <= len(self.key) <= 64:
-            raise ValueError(f"the key of identifiers must have 16 to 64 bytes, got {len(self.key)}.")
+            raise ArgumentError(f"the key of identifiers must have 16 to 64 bytes, got {len(self.key)}.")
 
     def __call__(self, value: str | None) -> str | None:
         """The value as the policy lets it pass: itself, 32 hexadecimal digits (keyed BLAKE2b), or None."""
@@ -51,7 +51,7 @@ def get_identifiers(policy: Policy) -> Identifiers:
     """The policy with its key, which is made on its first use.
 
     Raises:
-        ValueError: an unknown policy, or a key in the environment that is none.
+        ArgumentError: an unknown policy, or a key in the environment that is none.
         SetupError: the file of the key cannot be read or written.
     """
     return Identifiers(policy, load_key() if policy == "hash" else b"")
@@ -61,7 +61,7 @@ def load_key(environment: Mapping[str, str] = os.environ) -> bytes:
     """The key from the environment, else from the user's file, which is written (mode 0600) where it is missing.
 
     Raises:
-        ValueError: the environment variable is not hexadecimal of 16 to 64 bytes.
+        ArgumentError: the environment variable is not hexadecimal of 16 to 64 bytes.
         SetupError: the file cannot be read or written, or holds no key.
     """
     if KEY_VARIABLE in environment:
@@ -76,7 +76,7 @@ def load_key(environment: Mapping[str, str] = os.environ) -> bytes:
             f"the key for hashing patients' identifiers cannot be kept in {file} ({error.strerror}); "
             f"set {KEY_VARIABLE} to 64 hexadecimal digits."
         ) from error
-    except ValueError as error:
+    except ArgumentError as error:
         raise SetupError(f"{error} Remove the file for a new key, or bring back the old one.") from error
 
 
@@ -107,5 +107,5 @@ def _parse(text: str, *, where: str) -> bytes:
     except ValueError:
         key = b""
     if not 16 <= len(key) <= 64:
-        raise ValueError(f"{where} must hold a key of 32 to 128 hexadecimal digits.")
+        raise ArgumentError(f"{where} must hold a key of 32 to 128 hexadecimal digits.")
     return key

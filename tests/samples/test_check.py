@@ -71,3 +71,10 @@ def test_dictionary_is_json_without_names_of_files_or_patients(spark, write_nih_
     written = json.dumps(check(spark, folder).to_dict())
     assert json.loads(written)["unreadable"] == 1
     assert "00000003" not in written and str(folder) not in written
+
+
+def test_odd_files_are_named_with_their_warnings_and_are_clean(spark, write_nih_images):
+    report = check(spark, write_nih_images(ALL[:1]))
+    assert [file.warning for file in report.flagged] == ["The image is blank: its greys span less than 8 of 255."]
+    assert report.is_clean
+    assert report.to_dict()["flagged_warnings"] == {report.flagged[0].warning: 1}

@@ -23,7 +23,7 @@ def test_samples_hold_labels_and_the_image_of_their_stem(spark, write_nih_images
         spark, Source("nih", write_nih_images(ALL)), preparation=SMALL, split=SplitSettings(validation_share=0)
     )
     rows = {row["image_id"]: row for row in samples.frame.collect()}
-    assert samples.frame.columns == [*LABEL_TABLE.names, "path", "image", "error"]
+    assert samples.frame.columns == [*LABEL_TABLE.names, "path", "image", "error", "warning"]
     assert [rows[f"0000000{i}_000"]["image"]["data"][0] for i in (1, 2, 3, 4)] == [40, 42, 43, 44]
     assert rows["00000003_000"]["path"].endswith("images/00000003_000.png")
     assert (rows["00000003_000"]["split"], rows["00000003_000"]["error"]) == ("test", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -86,7 +87,7 @@ def check(
     dataset: DatasetName,
     data_dir: DataDir,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for check.json and unreadable.csv (which names files).")
+        Path | None, typer.Option(help="Folder for check.json, unreadable.csv and flagged.csv (which name files).")
     ] = None,
     split_policy: SplitPolicyName = "official",
     validation_share: ValidationShare = 0.1,
@@ -120,6 +121,10 @@ def check(
     )
     for reason, count in found.to_dict()["unreadable_errors"].items():
         say(f"  {count:,} x {reason}")
+    if found.flagged:
+        say(f"readable, but odd: {len(found.flagged):,}")
+    for warning, count in found.to_dict()["flagged_warnings"].items():
+        say(f"  {count:,} x {warning}")
     if out is not None:
         _write_check(found, out)
     if not found.is_clean:
@@ -144,3 +149,7 @@ def _findings_table(found: DatasetCheck) -> Table:
 def _write_check(found: DatasetCheck, out: Path) -> None:
     (out / "check.json").write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")
     write_unreadable(found.unreadable, out / FILE_NAME)
+    with (out / "flagged.csv").open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["path", "warning"])
+        writer.writerows(found.flagged)

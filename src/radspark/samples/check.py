@@ -37,6 +37,13 @@ class UnreadableFile(NamedTuple):
     error: str
 
 
+class FlaggedFile(NamedTuple):
+    """A radiograph that is read and is odd, with the same care for its path."""
+
+    path: str
+    warning: str
+
+
 class FindingCounts(NamedTuple):
     """Labels of one finding among some radiographs."""
 
@@ -65,6 +72,7 @@ class DatasetCheck:
     leak: Leak
     """Over the whole label table, radiographs that are not there included."""
     unreadable: tuple[UnreadableFile, ...]
+    flagged: tuple[FlaggedFile, ...]
     ages: Mapping[str, int]
     """Radiographs by decade of life: `0-9`, `10-19`, and so on, or `unknown`."""
     sexes: Mapping[str, int]
@@ -91,6 +99,8 @@ class DatasetCheck:
             "leaking_patients": self.leak.num_patients,
             "unreadable": len(self.unreadable),
             "unreadable_errors": dict(Counter(file.error for file in self.unreadable).most_common()),
+            "flagged": len(self.flagged),
+            "flagged_warnings": dict(Counter(file.warning for file in self.flagged).most_common()),
             "ages": dict(self.ages),
             "sexes": dict(self.sexes),
             "views": dict(self.views),
@@ -112,12 +122,14 @@ def check_dataset(
     matched = match_labels(spark, sources, split=split, findings=findings, allow_leak=True)
     frame = matched.frame
     ages, sexes, views = _count_patients(frame)
+    unreadable, flagged = _find_odd_files(spark, frame, preparation or PreparationSettings())
     return DatasetCheck(
         dataset=" + ".join(source.dataset for source in ([sources] if isinstance(sources, Source) else sources)),
         counts=matched.counts,
         splits=_count_labels(frame, matched.labels),
         leak=find_leak(matched.table),
-        unreadable=_find_unreadable(spark, frame, preparation or PreparationSettings()),
+        unreadable=unreadable,
+        flagged=flagged,
         ages=ages,
         sexes=sexes,
         views=views,
@@ -164,10 +176,13 @@ def _count_patients(frame: DataFrame) -> tuple[dict[str, int], dict[str, int], d
     )
 
 
-def _find_unreadable(
+def _find_odd_files(
     spark: SparkSession, frame: DataFrame, preparation: PreparationSettings
-) -> tuple[UnreadableFile, ...]:
-    """Decode all and keep those with an error, by path."""
-    decoded = read_images(spark, frame.select("path"), settings=preparation)
-    failed = decoded.where(F.col("error").isNotNull()).select("path", "error").orderBy("path")
-    return tuple(UnreadableFile(row["path"], row["error"]) for row in failed.collect())
+) -> tuple[tuple[UnreadableFile, ...], tuple[FlaggedFile, ...]]:
+    """Decode all and keep those with an error, and those with a warning alone, by path."""
+    decoded = read_images(spark, frame.select("path"), settings=preparation).select("path", "error", "warning")
+    rows = decoded.where(F.coalesce("error", "warning").isNotNull()).orderBy("path").collect()
+    return (
+        tuple(UnreadableFile(row["path"], row["error"]) for row in rows if row["error"] is not None),
+        tuple(FlaggedFile(row["path"], row["warning"]) for row in rows if row["error"] is None),
+    )

@@ -34,7 +34,7 @@ class LoadedSamples:
     """Samples of a data set, decoded when `frame` is used."""
 
     frame: DataFrame
-    """The columns of the label table (`datasets.schema`), and `path, image, error`.
+    """The columns of the label table (`datasets.schema`), and `path, image, error, warning`.
 
     A file that cannot be read is a row with a null image and an error.
     """
@@ -91,7 +91,7 @@ def decode_matched(
         _check_splits(matched.counts, splits)
         frame = frame.where(F.col("split").isin(*splits))
     decoded = read_images(frame.sparkSession, frame, settings=preparation, num_partitions=num_partitions)
-    return decoded.select(*LABEL_TABLE.names, "path", "image", "error")
+    return decoded.select(*LABEL_TABLE.names, "path", "image", "error", "warning")
 
 
 def match_labels(
