@@ -13,7 +13,7 @@ import numpy as np
 
 from radspark.cli.console import working
 from radspark.cli.options import check_data_choice, check_split, make_output_folder
-from radspark.cli.results import ATTRIBUTES, EvaluationChoices, Judged, judge, show_table, write_results
+from radspark.cli.results import ATTRIBUTES, EvaluationChoices, Judged, judge, report_figures, show_table, write_results
 from radspark.cli.scored_table import ScoredTable
 from radspark.datasets.reading import Source
 from radspark.errors import SplitError
@@ -23,6 +23,7 @@ from radspark.settings import DataSettings, SplitSettings, to_dict
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from radspark.bundle import Bundle
     from radspark.labels import LabelSet
     from radspark.metrics import Evaluation
     from radspark.ml import XRayModel
@@ -86,7 +87,16 @@ def evaluate_to_folder(
         calibration=None if model.decision.calibration is None else model.decision.calibration.method,
     )
     with working("writing the report ..."):
-        report = build_report(model, matched, judged, unreadable, dataset=dataset, data_dir=data_dir, split=split)
+        report = build_report(
+            model,
+            matched,
+            judged,
+            unreadable,
+            dataset=dataset,
+            data_dir=data_dir,
+            split=split,
+            operating_point=None if thresholds is None else choices.operating_point,
+        )
         write_evaluation_report(out / "report.html", report)
     show_table(judged, title=f"{'synthetic ' if report.data.synthetic else ''}{split} split")
     return judged.evaluation
@@ -164,22 +174,48 @@ def build_report(
     dataset: str,
     data_dir: str,
     split: str,
+    operating_point: str | None,
 ) -> EvaluationReport:
     """What the report of one split says; it names no radiograph and no patient."""
     from radspark.cli.examples import pick_examples
     from radspark.cli.facts import data_summary, is_synthetic, package_versions
-    from radspark.metrics import roc_curves
+    from radspark.cli.mistakes import pick_mistakes
     from radspark.report import EvaluationReport
 
     synthetic = is_synthetic(matched.frame.sparkSession, data_dir)
     return EvaluationReport(
         title="Evaluation report",
         split=split,
-        data=data_summary({split: (len(judged.table), unreadable)}, matched, dataset, synthetic=synthetic),
+        data=dataclasses.replace(
+            data_summary({split: (len(judged.table), unreadable)}, matched, dataset, synthetic=synthetic),
+            flow=(
+                ("Rows of the label table", matched.counts.labeled),
+                ("With a radiograph here", matched.counts.matched),
+                (f"In the {split} split", len(judged.table) + unreadable),
+                ("Refused as unreadable", unreadable),
+                ("Evaluated", len(judged.table)),
+            ),
+        ),
         evaluation=judged.evaluation,
-        curves=roc_curves(judged.table.labels_NC, judged.table.probabilities_NC, model.labels),
+        **report_figures(judged),
         examples=pick_examples(matched.frame, model.bundle, split=split),
+        mistakes=pick_mistakes(matched.frame, model.bundle, judged.table),
+        operating_point=operating_point,
+        calibration=None if model.decision.calibration is None else model.decision.calibration.method,
+        card=model_card(model.bundle),
         recipe={"model": to_dict(model.bundle.model), "preparation": to_dict(model.bundle.preparation)},
         versions=package_versions(),
         created=datetime.date.today().isoformat(),
     )
+
+
+def model_card(bundle: Bundle) -> dict[str, str]:
+    """Facts of the model for its card; names no file."""
+    facts = {
+        "network": bundle.user_module or bundle.model.backbone,
+        "input": f"{bundle.model.input_size} x {bundle.model.input_size} grey",
+        **({} if bundle.data is None else {"trained on": ", ".join(bundle.data.datasets)}),
+    }
+    shown = ("synthetic", "training_images", "validation_images", "epochs", "kept_epoch", "validation_mean_auroc")
+    told = {name.replace("_", " "): bundle.training[name] for name in shown if name in bundle.training}
+    return facts | {name: f"{value:.3f}" if isinstance(value, float) else str(value) for name, value in told.items()}

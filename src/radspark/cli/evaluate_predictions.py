@@ -13,9 +13,10 @@ import numpy as np
 from radspark.cli.console import say, working
 from radspark.cli.foreign_tables import join_tables
 from radspark.cli.options import make_output_folder
-from radspark.cli.results import EvaluationChoices, Judged, judge, show_table, write_results
+from radspark.cli.results import EvaluationChoices, Judged, judge, report_figures, show_table, write_results
 
 if TYPE_CHECKING:
+    from radspark.cli.foreign_tables import JoinedTables
     from radspark.metrics import Evaluation
     from radspark.report import EvaluationReport
 
@@ -62,23 +63,28 @@ def evaluate_predictions(files: PredictionFiles, out: Path, *, choices: Evaluati
         without_prediction=joined.without_prediction,
     )
     with working("writing the report ..."):
-        write_evaluation_report(out / "report.html", build_report(judged, unreadable=joined.unreadable))
+        write_evaluation_report(out / "report.html", build_report(judged, joined))
     show_table(judged, title="given predictions")
     if joined.without_prediction:
         say(f"{joined.without_prediction:,} rows of the labels have no prediction and are ignored", style="dim")
     return judged.evaluation
 
 
-def build_report(judged: Judged, *, unreadable: int) -> EvaluationReport:
+def build_report(judged: Judged, joined: JoinedTables) -> EvaluationReport:
     """What the report says; it names no radiograph and no patient."""
-    from radspark.metrics import roc_curves
     from radspark.report import DataSummary, EvaluationReport, SplitSize
 
     table, evaluation = judged.table, judged.evaluation
     data = DataSummary(
         name="Given predictions and labels",
-        splits=(SplitSize("all", len(table), unreadable, evaluation.num_patients),),
+        splits=(SplitSize("all", len(table), joined.unreadable, evaluation.num_patients),),
         positives={name: finding.positives for name, finding in evaluation.findings.items()},
+        flow=(
+            ("Rows of the labels", len(table) + joined.unreadable + joined.without_prediction),
+            ("Without a prediction", joined.without_prediction),
+            ("Blank predictions", joined.unreadable),
+            ("Evaluated", len(table)),
+        ),
         no_finding=int(np.sum((table.labels_NC == 0).all(axis=1))),
     )
     return EvaluationReport(
@@ -86,6 +92,6 @@ def build_report(judged: Judged, *, unreadable: int) -> EvaluationReport:
         split="given",
         data=data,
         evaluation=evaluation,
-        curves=roc_curves(table.labels_NC, table.probabilities_NC, table.labels),
+        **report_figures(judged),
         created=datetime.date.today().isoformat(),
     )

@@ -12,8 +12,9 @@ from radspark.cli.console import console
 from radspark.cli.evaluation_table import evaluation_table
 from radspark.cli.scored_table import ScoredTable
 from radspark.errors import DataError
-from radspark.metrics import Bootstrap, Evaluation, Scored, evaluate_scored
+from radspark.metrics import Bootstrap, Evaluation, Scored, evaluate_scored, rank, roc_curves
 from radspark.metrics.decision import DEFAULT_POINT
+from radspark.metrics.reliability import reliability_diagram
 from radspark.metrics.subgroups import Subgroup, evaluate_subgroups, subgroups_to_dict
 
 ATTRIBUTES = ("age", "sex", "view")
@@ -55,6 +56,20 @@ def judge(table: ScoredTable, choices: EvaluationChoices, *, thresholds: Mapping
     if choices.bootstrap is None:
         return Judged(table, evaluation, ())
     return Judged(table, evaluation, evaluate_subgroups(scored, columns, bootstrap=choices.bootstrap))
+
+
+def report_figures(judged: Judged) -> dict[str, Any]:
+    """Curves, diagrams and subgroups, as fields of an `EvaluationReport`."""
+    table, evaluation = judged.table, judged.evaluation
+    columns = {name: (table.labels_NC[:, i], table.probabilities_NC[:, i]) for i, name in enumerate(table.labels)}
+    defined = [name for name, finding in evaluation.findings.items() if finding.reason is None]
+    diagrams = {name: reliability_diagram(*column) for name, column in columns.items()}
+    return {
+        "curves": roc_curves(table.labels_NC, table.probabilities_NC, table.labels),
+        "precision_recall": {name: rank(*columns[name]).precision_recall_curve().thinned() for name in defined},
+        "reliability": {name: diagram for name, diagram in diagrams.items() if diagram is not None},
+        "subgroups": judged.subgroups,
+    }
 
 
 def write_results(

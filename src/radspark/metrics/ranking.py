@@ -35,6 +35,11 @@ class PrecisionRecallCurve:
     recall: Floats
     precision: Floats
 
+    def thinned(self, max_points: int = 250) -> PrecisionRecallCurve:
+        """At most so many of its points, evenly along recall, with the last; for drawing."""
+        step = math.ceil(len(self.recall) / max_points)
+        return PrecisionRecallCurve(self.recall[step - 1 :: step], self.precision[step - 1 :: step])
+
 
 @dataclass(frozen=True)
 class Ranking:

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from radspark.errors import ArgumentError
-from radspark.metrics import Evaluation, RocCurve
+from radspark.metrics import Evaluation, PrecisionRecallCurve, RocCurve
+from radspark.metrics.reliability import ReliabilityDiagram
+from radspark.metrics.subgroups import Subgroup
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class DataSummary:
     """Radiographs with none of the findings, over all that were read; None where that is not known."""
     synthetic: bool = False
     """Whether the radiographs were drawn by a program; the report then says so at its head."""
+    flow: tuple[tuple[str, int], ...] = ()
+    """What became of the radiographs, step by step: words and a count."""
     notes: tuple[str, ...] = ()
     """Sentences on how the data were chosen, such as how they were split."""
 
@@ -58,6 +62,21 @@ class ExampleRadiograph:
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 2:
             raise ArgumentError(f"pixels must be uint8 (H, W), got {self.pixels.dtype} {self.pixels.shape}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """One radiograph on which the model is farthest off for a finding."""
+
+    pixels: npt.NDArray[np.uint8]
+    """Grey, (H, W)."""
+    finding: str
+    is_present: bool
+    """Whether its label names the finding."""
+    probability: float
+    placement: float
+    """Of a missed one, the share of radiographs without the finding that score higher; of a false alarm, the share
+    of those with it that score lower."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,3 +117,12 @@ class EvaluationReport(Report):
     """A model, judged on one split."""
 
     split: str = "test"
+    precision_recall: Mapping[str, PrecisionRecallCurve] = field(default_factory=dict)
+    reliability: Mapping[str, ReliabilityDiagram] = field(default_factory=dict)
+    subgroups: Sequence[Subgroup] = ()
+    operating_point: str | None = None
+    """By which thresholds were chosen on validation; None where they are 0.5."""
+    calibration: str | None = None
+    mistakes: Sequence[Mistake] = ()
+    card: Mapping[str, str] = field(default_factory=dict)
+    """Facts of the model, in words; empty where only its predictions are known."""

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from radspark.metrics import RocCurve
+from radspark.metrics import PrecisionRecallCurve, RocCurve
+from radspark.metrics.reliability import ReliabilityDiagram
 from radspark.report.svg import ACCENT, INK, MUTED, RULE, SECOND, render_svg
 
 
@@ -38,17 +39,45 @@ def draw_roc(name: str, curve: RocCurve, *, auroc: float) -> Markup:
     """One finding's ROC curve on the unit square, with the diagonal of chance."""
 
     def draw(figure: Figure) -> None:
-        axes = figure.add_axes((0.13, 0.11, 0.84, 0.86))
+        axes = _unit_square(figure)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=ACCENT, linewidth=1.5, clip_on=False)
-        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-        axes.set_xticklabels(("0", ".5", "1"))
-        axes.set_yticklabels(("0", ".5", "1"))
-        _quiet(axes)
 
     return render_svg(
         draw, width=150, height=146, name=f"roc-{name}", description=f"ROC curve of {name}, AUROC {auroc:.3f}"
     )
+
+
+def draw_precision_recall(name: str, curve: PrecisionRecallCurve, *, average_precision: float, share: float) -> Markup:
+    """Precision (upwards) against recall, with the share of positives as the line of guessing."""
+
+    def draw(figure: Figure) -> None:
+        axes = _unit_square(figure)
+        axes.plot([0, 1], [share, share], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.step(curve.recall, curve.precision, where="pre", color=ACCENT, linewidth=1.5, clip_on=False)
+
+    description = f"Precision-recall curve of {name}, average precision {average_precision:.3f}"
+    return render_svg(draw, width=150, height=146, name=f"pr-{name}", description=description)
+
+
+def draw_reliability(name: str, diagram: ReliabilityDiagram, *, calibration_error: float) -> Markup:
+    """Share with the finding (upwards) against mean probability, from 0 to the largest of both."""
+    top = float(max(diagram.predicted.max(), min(diagram.high.max(), 1.0))) * 1.03
+    ticks = (0.0, top / 2, top)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_axes((0.15, 0.11, 0.82, 0.86))
+        axes.plot([0, top], [0, top], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.vlines(diagram.predicted, diagram.low, diagram.high, color=ACCENT, linewidth=1.0)
+        axes.plot(diagram.predicted, diagram.observed, color=ACCENT, linewidth=1.0, marker="o", markersize=3.2)
+        axes.set(xlim=(0, top), ylim=(0, top), xticks=ticks, yticks=ticks)
+        words = [f"{tick:.2g}".replace("0.", ".") for tick in ticks]
+        axes.set_xticklabels(words)
+        axes.set_yticklabels(words)
+        _quiet(axes)
+
+    description = f"Reliability diagram of {name}, calibration error {calibration_error:.3f}"
+    return render_svg(draw, width=150, height=146, name=f"reliability-{name}", description=description)
 
 
 def draw_label_counts(positives: Mapping[str, int], *, no_finding: int | None) -> Markup:
@@ -103,6 +132,15 @@ def draw_epochs(
     last = "; ".join(f"{line.name} ends at {line.values[-1]:.4g}" for line in series if not math.isnan(line.values[-1]))
     name = f"epochs-{title}".replace(" ", "-").lower()
     return render_svg(draw, width=400, height=190, name=name, description=f"{title} over {len(epochs)} epochs: {last}")
+
+
+def _unit_square(figure: Figure) -> Axes:
+    axes = figure.add_axes((0.13, 0.11, 0.84, 0.86))
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+    axes.set_xticklabels(("0", ".5", "1"))
+    axes.set_yticklabels(("0", ".5", "1"))
+    _quiet(axes)
+    return axes
 
 
 def _quiet(axes: Axes) -> None:

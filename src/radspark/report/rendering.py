@@ -43,7 +43,10 @@ def _format_signed(value: float | None) -> str:
 
 
 def _format_range(interval: Interval | None) -> str:
-    return "" if interval is None else f"{interval.low:.3f}–{interval.high:.3f}"
+    if interval is None:
+        return ""
+    between = "–" if interval.low >= 0 else " to "
+    return f"{interval.low:.3f}{between}{interval.high:.3f}".replace("-", _MINUS)
 
 
 def _format_signed_range(interval: Interval | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from radspark.labels import NIH_FINDINGS
 from radspark.report.content import EvaluationReport, Report, TrainingReport
+from radspark.report.evaluation_figures import draw_evaluation
 from radspark.report.figures import Series, draw_epochs, draw_label_counts, draw_roc
 from radspark.report.published import PUBLISHED_RESULTS
 from radspark.report.rendering import render
@@ -31,7 +32,8 @@ def write_evaluation_report(path: Path | str, report: EvaluationReport) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    Path(path).write_text(_render("evaluation.html.j2", report, split=report.split), encoding="utf-8")
+    page = _render("evaluation.html.j2", report, split=report.split, **draw_evaluation(report))
+    Path(path).write_text(page, encoding="utf-8")
 
 
 def _render(template: str, report: Report, *, split: str, **more: Any) -> str:
