@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from radspark.errors import ArgumentError
+from radspark.labels import LabelSet
 from radspark.metrics.bootstrap import Bootstrap, Resampled, resample
 from radspark.metrics.evaluate import evaluate_scored, with_intervals
 from radspark.metrics.evaluation import Evaluation
@@ -56,6 +57,8 @@ class Subgroup:
     """Findings that fewer than `MIN_PATIENTS` patients of the part have, or lack."""
     gaps: Mapping[str, Gap] = field(default_factory=dict)
     """By finding, and `mean`: over the findings that are compared. Without those of few patients, here or elsewhere."""
+    is_mirror: bool = False
+    """Whether it is all that the part before it is not: its gaps are those with their signs turned, and count once."""
 
 
 def evaluate_subgroups(scored: Scored, columns: Mapping[str, Sequence[Any]], *, bootstrap: Bootstrap) -> list[Subgroup]:
@@ -68,23 +71,18 @@ def evaluate_subgroups(scored: Scored, columns: Mapping[str, Sequence[Any]], *, 
         ArgumentError: a column's length differs, or it has more than `MAX_PARTS` values.
     """
     drawn = _Resamples(scored, bootstrap)
-    found = []
+    found: list[Subgroup] = []
+    before = np.zeros(len(scored), np.bool_)
     for name, values in columns.items():
         for value, inside in divide(name, values):
             part, rest = scored.where(inside), scored.where(~inside)
             evaluation = with_intervals(evaluate_scored(part), drawn.of(inside), bootstrap)
             few = frozenset(_few(part))
             compared = [finding for finding in scored.label_set if finding not in few | set(_few(rest))]
-            columns_of = [scored.label_set.index(finding) for finding in compared]
-            gaps = {}
-            if compared:
-                difference = drawn.of(inside).minus(drawn.of(~inside))
-                pairs = (
-                    (MEAN, columns_of),
-                    *((finding, [column]) for finding, column in zip(compared, columns_of, strict=True)),
-                )
-                gaps = {name_of: _gap(difference, chosen, bootstrap) for name_of, chosen in pairs}
-            found.append(Subgroup(name, value, evaluation, few, gaps))
+            gaps = _find_gaps(drawn.of(inside).minus(drawn.of(~inside)), scored.label_set, compared, bootstrap)
+            is_mirror = bool(found) and np.array_equal(inside, ~before)
+            found.append(Subgroup(name, value, evaluation, few, gaps, is_mirror))
+            before = inside
     return _adjust(found)
 
 
@@ -134,6 +132,14 @@ def _few(scored: Scored) -> Iterator[str]:
             yield name
 
 
+def _find_gaps(difference: Resampled, label_set: LabelSet, compared: list[str], bootstrap: Bootstrap) -> dict[str, Gap]:
+    columns = [label_set.index(name) for name in compared]
+    if not columns:
+        return {}
+    gaps = {name: _gap(difference, [column], bootstrap) for name, column in zip(compared, columns, strict=True)}
+    return {MEAN: _gap(difference, columns, bootstrap), **gaps}
+
+
 def _gap(difference: Resampled, columns: list[int], bootstrap: Bootstrap) -> Gap:
     """Mean gap over some findings; a resample counts where all of them are defined."""
     estimate = float(difference.estimates["auroc"][columns].mean())
@@ -150,23 +156,31 @@ def _gap(difference: Resampled, columns: list[int], bootstrap: Bootstrap) -> Gap
     return Gap(estimate, interval, float(2 * ndtr(-abs(estimate) / error)) if error > 0 else 1.0)
 
 
+def count_gaps(subgroups: Sequence[Subgroup]) -> int:
+    """Gaps that were tested together."""
+    return sum(len(subgroup.gaps) for subgroup in subgroups if not subgroup.is_mirror)
+
+
 def _adjust(subgroups: list[Subgroup]) -> list[Subgroup]:
-    keys = [(index, name) for index, subgroup in enumerate(subgroups) for name in subgroup.gaps]
-    adjusted = dict(zip(keys, holm([subgroups[index].gaps[name].p_value for index, name in keys]), strict=True))
-    return [
-        replace(
-            subgroup,
-            gaps={name: replace(gap, adjusted_p_value=adjusted[index, name]) for name, gap in subgroup.gaps.items()},
+    tested = [subgroup for subgroup in subgroups if not subgroup.is_mirror]
+    adjusted = iter(holm([subgroup.gaps[name].p_value for subgroup in tested for name in subgroup.gaps]))
+    done: list[Subgroup] = []
+    for subgroup in subgroups:
+        values = (
+            {name: gap.adjusted_p_value for name, gap in done[-1].gaps.items()}
+            if subgroup.is_mirror
+            else {name: next(adjusted) for name in subgroup.gaps}
         )
-        for index, subgroup in enumerate(subgroups)
-    ]
+        gaps = {name: replace(gap, adjusted_p_value=values[name]) for name, gap in subgroup.gaps.items()}
+        done.append(replace(subgroup, gaps=gaps))
+    return done
 
 
 def subgroups_to_dict(subgroups: Sequence[Subgroup]) -> dict[str, Any]:
     """The `subgroups` of `metrics.json`."""
     return {
         "min_patients": MIN_PATIENTS,
-        "num_gaps": sum(len(subgroup.gaps) for subgroup in subgroups),
+        "num_gaps": count_gaps(subgroups),
         "groups": [
             {
                 "column": subgroup.column,

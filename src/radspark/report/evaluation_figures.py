@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from radspark.metrics.subgroups import MEAN, MIN_PATIENTS, Subgroup
+from radspark.metrics.subgroups import MEAN, MIN_PATIENTS, Subgroup, count_gaps
 from radspark.report.content import EvaluationReport
 from radspark.report.figures import draw_precision_recall, draw_reliability
 from radspark.report.forest import ForestRow, draw_forest
@@ -41,7 +41,7 @@ def draw_evaluation(report: EvaluationReport) -> dict[str, Any]:
             for name, gap in subgroup.gaps.items()
             if name != MEAN and gap.adjusted_p_value < NOTEWORTHY
         ],
-        "num_gaps": sum(len(subgroup.gaps) for subgroup in report.subgroups),
+        "num_gaps": count_gaps(report.subgroups),
         "min_patients": MIN_PATIENTS,
     }
 
