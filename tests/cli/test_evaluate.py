@@ -54,7 +54,8 @@ def test_metrics_and_predictions_agree(trained: Trained, nih_data: Path, tmp_pat
             assert finding["auroc"] is None and finding["reason"], name
     assert metrics["mean_auroc"] == pytest.approx(np.mean(defined))
     assert "Effusion" in outcome.out and f"metrics      {tmp_path / 'metrics.json'}" in outcome.out
-    assert "</html>" in (tmp_path / "report.html").read_text()
+    report = (tmp_path / "report.html").read_text()
+    assert "</html>" in report and "Split by the policy official: validation share 0.3, seed 0." in report
 
 
 def test_unreadable_images_are_counted_and_warned_of(trained: Trained, tmp_path: Path, radspark: Radspark) -> None:

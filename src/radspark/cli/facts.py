@@ -11,9 +11,12 @@ from pyspark.sql import functions as F
 
 from radspark.datasets.phantom.writer import MARK
 from radspark.datasets.registry import get_dataset
+from radspark.datasets.splits import get_split_policy
 from radspark.datasets.tables import in_folder, list_files
 from radspark.report import DataSummary
 from radspark.report.content import SplitSize
+from radspark.samples.origin import find_origin
+from radspark.settings import SplitSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -41,6 +44,7 @@ def data_summary(
     Args:
         read: split to (readable, unreadable) radiographs.
     """
+    origin = find_origin(matched.frame)
     used = matched.frame.where(F.col("split").isin(*read))
     positives = [F.sum((F.get("labels", F.lit(i)) == 1).cast("long")) for i in range(len(matched.labels))]
     row = used.agg(
@@ -61,4 +65,15 @@ def data_summary(
         positives={name: row["positives"][i] or 0 for i, name in enumerate(matched.labels)},
         no_finding=row["no_finding"],
         synthetic=synthetic,
+        notes=() if origin is None else (describe_split(origin.split),),
     )
+
+
+def describe_split(settings: SplitSettings) -> str:
+    """How patients came into their splits, in one or two sentences."""
+    policy = get_split_policy(settings.policy)
+    names = dict.fromkeys(("validation_share", *policy.test_settings, "seed"))
+    values = ((name.replace("_", " "), getattr(settings, name)) for name in names)
+    shown = ", ".join(f"{name} {', '.join(value) if isinstance(value, tuple) else value}" for name, value in values)
+    leak = " Patients stand in several splits, so the figures are too good." if policy.leaks_patients else ""
+    return f"Split by the policy {policy.name}: {shown}.{leak}"
