@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from radspark.errors import ArgumentError, SetupError
 
@@ -47,14 +47,14 @@ class Identifiers:
         return hashlib.blake2b(value.encode(), digest_size=_DIGEST_BYTES, key=self.key).hexdigest()
 
 
-def get_identifiers(policy: Policy) -> Identifiers:
+def get_identifiers(policy: str) -> Identifiers:
     """The policy with its key, which is made on its first use.
 
     Raises:
         ArgumentError: an unknown policy, or a key in the environment that is none.
         SetupError: the file of the key cannot be read or written.
     """
-    return Identifiers(policy, load_key() if policy == "hash" else b"")
+    return Identifiers(cast("Policy", policy), load_key() if policy == "hash" else b"")
 
 
 def load_key(environment: Mapping[str, str] = os.environ) -> bytes:

@@ -145,7 +145,7 @@ def test_the_command_that_train_prints_tests_on_the_patients_left_aside(
     assert trained.code == 0, trained.err
     name, *told = shlex.split(trained.out.splitlines()[-1])
     assert (name, told[0], told[-2:]) == ("radspark", "evaluate", ["--conf", "a.b=c d"])
-    outcome = radspark(*told)
+    outcome = radspark(*told, "--identifiers", "keep")
     assert outcome.code == 0, outcome.err
     tested = {row.as_py() for row in pq.read_table(tmp_path / "run" / "test" / "predictions.parquet")["patient_id"]}
     aside = match_labels(

@@ -13,6 +13,7 @@ from radspark.cli.options import DATA, Conf, Master, parse_conf
 from radspark.datasets.registry import DATASETS
 from radspark.datasets.splits import SPLIT_POLICIES
 from radspark.errors import ArgumentError
+from radspark.identifiers import POLICIES, get_identifiers
 
 STATISTICS = "Statistics"
 PREDICTIONS = "Predictions of any model, in place of --bundle"
@@ -96,6 +97,10 @@ def evaluate(
             rich_help_panel=STATISTICS,
         ),
     ] = "youden",
+    identifiers: Annotated[
+        str,
+        typer.Option(help=f"Patients in predictions.parquet: {', '.join(POLICIES)}.", rich_help_panel=DATA),
+    ] = "hash",
     master: Master = None,
     conf: Conf = None,
 ) -> None:
@@ -110,6 +115,7 @@ def evaluate(
         bootstrap=Bootstrap(bootstrap, check_interval(interval), seed=seed) if bootstrap else None,
         operating_point=operating_point,
         subgroups=None if subgroup is None else tuple(name for name in subgroup if name != "none"),
+        identifiers=get_identifiers(identifiers),
     )
     if predictions is not None:
         from radspark.cli.evaluate_predictions import PredictionFiles, evaluate_predictions

@@ -80,6 +80,7 @@ def evaluate_to_folder(
     write_results(
         judged,
         out,
+        identifiers=choices.identifiers,
         split=split,
         unreadable=unreadable,
         group_column="patient_id",

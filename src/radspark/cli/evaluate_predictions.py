@@ -57,6 +57,7 @@ def evaluate_predictions(files: PredictionFiles, out: Path, *, choices: Evaluati
     write_results(
         judged,
         out,
+        identifiers=choices.identifiers,
         split=None,
         unreadable=joined.unreadable,
         group_column=joined.group_column,

@@ -12,6 +12,7 @@ from radspark.cli.console import console
 from radspark.cli.evaluation_table import evaluation_table
 from radspark.cli.scored_table import ScoredTable
 from radspark.errors import DataError
+from radspark.identifiers import Identifiers, get_identifiers
 from radspark.metrics import Bootstrap, Evaluation, Scored, evaluate_scored, rank, roc_curves
 from radspark.metrics.decision import DEFAULT_POINT
 from radspark.metrics.reliability import reliability_diagram
@@ -31,6 +32,8 @@ class EvaluationChoices:
     """Of the bundle, for sensitivity and its kin; without effect on given predictions."""
     subgroups: tuple[str, ...] | None = None
     """Columns; None takes those of `ATTRIBUTES` that are there."""
+    identifiers: Identifiers = field(default_factory=lambda: get_identifiers("hash"))
+    """How patients stand in `predictions.parquet`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +76,17 @@ def report_figures(judged: Judged) -> dict[str, Any]:
 
 
 def write_results(
-    judged: Judged, out: Path, *, split: str | None, unreadable: int, group_column: str | None, **more: Any
+    judged: Judged,
+    out: Path,
+    *,
+    identifiers: Identifiers,
+    split: str | None,
+    unreadable: int,
+    group_column: str | None,
+    **more: Any,
 ) -> None:
     """`metrics.json` and `predictions.parquet`, as docs/formats.md has them."""
-    judged.table.write(out / "predictions.parquet")
+    judged.table.pass_identifiers(identifiers).write(out / "predictions.parquet")
     metrics = {
         "split": split,
         "unreadable": unreadable,

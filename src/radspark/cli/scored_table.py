@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from radspark.errors import DataError
+from radspark.identifiers import Identifiers
 from radspark.labels import LabelSet
 
 FORMAT_VERSION = 2
@@ -58,6 +59,11 @@ class ScoredTable:
             scores_NC=None if self.scores_NC is None else self.scores_NC[rows],
             attributes={name: [values[row] for row in rows] for name, values in self.attributes.items()},
         )
+
+    def pass_identifiers(self, identifiers: Identifiers) -> ScoredTable:
+        """The table with its patients kept, hashed or dropped; image ids, by which tables are joined, stay."""
+        patients = None if self.patients is None else [identifiers(patient) for patient in self.patients]
+        return replace(self, patients=patients)
 
     def write(self, file: Path) -> None:
         """One Parquet file; the findings' names are in its metadata."""
