@@ -319,6 +319,9 @@ PHASES: dict[str, type[Phase]] = {
 """The `kind` of each [[schedule]] table in a recipe."""
 
 
+CacheLevel = Literal["disk", "memory", "none"]
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """Epochs, batches, workers, and which weights are kept."""
@@ -334,6 +337,9 @@ class TrainingSettings:
     """Fixed parts of the training samples, which decide the result; None takes the workers of the first round."""
     cores_per_worker: int = 1
     """Threads of torch in a worker."""
+    cache_level: CacheLevel = "disk"
+    """Where executors keep samples between rounds: in Spark's local directories, in shared memory, or not at all; then
+    they are sent again for each round."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of forward and backward passes; weights and sums are always float32."""
     metric: str = "mean_auroc"

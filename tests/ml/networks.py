@@ -68,6 +68,8 @@ class Dying(Small):
 
 def caches(rows: Iterator[int]) -> Iterator[str]:
     """Names of the folders that an executor keeps, one for each run."""
-    from radspark.engine.worker import cache_folder
+    from radspark.engine.caches import cache_folder
 
-    yield from (path.name for path in cache_folder("any").parent.glob("*"))
+    for level in ("disk", "memory"):
+        with cache_folder("any", level, worker=0) as folder:
+            yield from (path.name for path in folder.parent.glob("*"))

@@ -105,10 +105,14 @@ def test_a_run_that_never_gets_on_ends_with_a_sentence(samples: DataFrame) -> No
     assert len(deaths.failures) == 2
 
 
-def test_the_executors_keep_nothing_of_a_run(samples: DataFrame, spark: SparkSession) -> None:
+@pytest.mark.parametrize("level", ["disk", "memory", "none"])
+def test_the_executors_keep_nothing_of_a_run_wherever_they_kept_it(
+    samples: DataFrame, spark: SparkSession, undisturbed: XRayModel, level: str
+) -> None:
     held = spark.sparkContext.parallelize(range(2), 2).mapPartitions(networks.caches)
     before, persisted = set(held.collect()), len(spark.sparkContext._jsc.getPersistentRDDs())
-    classifier(epochs=1).fit(samples)
+    model = classifier(cacheLevel=level).fit(samples)
+    assert_same_bits(model, undisturbed)
     assert set(held.collect()) == before
     assert len(spark.sparkContext._jsc.getPersistentRDDs()) == persisted
 

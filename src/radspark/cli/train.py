@@ -159,6 +159,10 @@ def train(
     cores_per_worker: Annotated[
         int | None, choice("training", "cores_per_worker", "Threads of a worker.", panel=TRAINING)
     ] = None,
+    cache_level: Annotated[
+        str | None,
+        choice("training", "cache_level", "Where executors keep samples: disk, memory or none.", panel=TRAINING),
+    ] = None,
     precision: Annotated[str | None, choice("training", "precision", "float32 or bfloat16.", panel=TRAINING)] = None,
     calibration: Annotated[
         str | None,
@@ -223,6 +227,7 @@ def train(
         ("training", "num_workers"): workers,
         ("training", "num_shards"): shards,
         ("training", "cores_per_worker"): cores_per_worker,
+        ("training", "cache_level"): cache_level,
         ("training", "precision"): precision,
         ("training", "keep"): keep,
         ("training", "metric"): metric,

@@ -33,6 +33,7 @@ MAY_CHANGE = {
             "epochs",
             "num_workers",
             "cores_per_worker",
+            "cache_level",
             "keep",
             "early_stopping_patience",
             "round_minutes",

@@ -15,12 +15,13 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from radspark.engine.caches import remove_caches
 from radspark.engine.channel import DriverEnd
 from radspark.engine.history import RoundRecord
 from radspark.engine.observer import Observer
 from radspark.engine.slots import WAIT_SECONDS, count_room, driver_host, wait_for_room
 from radspark.engine.spark_round import RoundLostError, RoundReply, cancellable, run_spark_round
-from radspark.engine.worker import RoundJob, remove_cache
+from radspark.engine.worker import RoundJob
 from radspark.errors import TrainingError
 from radspark.samples.feed import IndexedSamples
 from radspark.settings import TrainingSettings
@@ -106,9 +107,10 @@ class Rounds:
         """Remove what the executors keep of the samples; those that do not answer in time keep it until they end."""
         num_tasks = count_room(self._spark, 1) or self._num_workers
         tasks = self._spark.range(0, num_tasks, 1, num_tasks)
+        task = partial(remove_caches, run_id=self._run_id, level=self._settings.cache_level)
         try:
             with cancellable(self._spark) as cancel, _after(CLEANING_SECONDS, cancel):
-                tasks.mapInArrow(partial(remove_cache, run_id=self._run_id), "id long", barrier=True).collect()
+                tasks.mapInArrow(task, "id long", barrier=True).collect()
         except (PySparkException, Py4JError, OSError) as failure:
             logger.info("the executors' caches stay until the executors end (%s)", type(failure).__name__)
 
@@ -129,7 +131,7 @@ class Rounds:
     def _attempt(
         self, state: PackedState, *, spec: RoundSpec, num_workers: int, description: str
     ) -> tuple[RoundReply, PackedState]:
-        fed = self._to_feed
+        fed = frozenset(range(self._num_shards)) if self._settings.cache_level == "none" else self._to_feed
 
         def make_frame() -> DataFrame:
             if fed:
@@ -157,6 +159,7 @@ class Rounds:
                 samples={split: counts.readable for split, counts in self._samples.counts.items()},
                 fed=fed,
                 cores_per_worker=self._settings.cores_per_worker,
+                cache_level=self._settings.cache_level,
                 driver=line.address,
                 token=line.token,
             )

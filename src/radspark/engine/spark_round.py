@@ -118,8 +118,9 @@ def _read_reply(rows: list[Any], num_findings: int) -> RoundReply:
         raise UserCodeError(f"a worker failed:\n{errors[0].decode()}")
     if payloads("disk_full"):
         raise TrainingError(
-            "the disk of a worker is full: its cache of samples needs room in Spark's local directory "
-            "(spark.local.dir), 64 KiB for an image of 256 x 256; free some, or spread the samples over more workers."
+            "the disk of a worker is full: its samples need room in Spark's local directory (spark.local.dir; with "
+            "cache_level memory, in shared memory), 64 KiB for an image of 256 x 256; free some, or spread the samples "
+            "over more executors."
         )
     if lost := payloads("lost_peer"):
         raise RoundLostError(lost[0].decode().strip().splitlines()[-1])

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import shutil
 import socket
-import tempfile
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from pyspark import BarrierTaskContext
 
+from radspark.engine.caches import cache_folder
+from radspark.settings import CacheLevel
 from radspark.training.cache import SampleBatch, ShardCache, ShardName
 from radspark.training.shards import Move, match_workers, plan_moves, shard_sizes, shards_of_worker
 
@@ -47,6 +45,7 @@ class RoundJob:
     fed: frozenset[int]
     """Shards whose samples come with this job."""
     cores_per_worker: int
+    cache_level: CacheLevel
     driver: tuple[str, int]
     """Where the driver listens."""
     token: str = field(repr=False)
@@ -92,24 +91,15 @@ def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, spec: Any) -
     context = BarrierTaskContext.get()
     worker = context.partitionId()
     try:
-        with WorkerEnd(job.driver, job.token, worker) as line:
-            cache = ShardCache(cache_folder(job.run_id), image_size=job.image_size, num_findings=job.num_findings)
+        with (
+            WorkerEnd(job.driver, job.token, worker) as line,
+            cache_folder(job.run_id, job.cache_level, worker=worker) as folder,
+        ):
+            cache = ShardCache(folder, image_size=job.image_size, num_findings=job.num_findings)
             _fill(cache, batches, job, worker)
             yield from _join(cache, job, spec, worker=worker, address=_own_address(context), line=line)
     except Exception as error:  # noqa: BLE001  every failure travels to the driver as a row
         yield _row(_kind(error), worker, traceback.format_exc().encode())
-
-
-def remove_cache(batches: Iterator[pa.RecordBatch], *, run_id: str) -> Iterator[pa.RecordBatch]:
-    """Remove a run's cache from this executor, for `mapInArrow(barrier=True)`."""
-    shutil.rmtree(cache_folder(run_id), ignore_errors=True)
-    yield from batches
-
-
-def cache_folder(run_id: str) -> Path:
-    """The run's folder in Spark's first local directory, which Spark itself removes when the executor ends."""
-    local = os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0]
-    return Path(local) / "radspark" / run_id
 
 
 def _fill(cache: ShardCache, batches: Iterator[pa.RecordBatch], job: RoundJob, worker: int) -> None:

@@ -9,10 +9,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+import psutil
 
 from radspark.errors import SetupError
 from radspark.frames.java import find_java
+from radspark.frames.leftovers import claim_folder
 
 if TYPE_CHECKING:
     from pyspark import SparkConf
@@ -135,6 +139,8 @@ def _start(target: str | None, options: dict[str, str], *, app_name: str, quiet:
         _fill(settings, {"spark.master": "local[*]", **DEFAULT_CONF})
         if local:
             _fill(settings, LOCAL_CONF)
+            if "SPARK_LOCAL_DIRS" not in os.environ:
+                _fill(settings, {"spark.local.dir": str(_local_dir())})
         try:
             SparkContext(conf=settings)
         except Py4JJavaError as error:
@@ -144,6 +150,18 @@ def _start(target: str | None, options: dict[str, str], *, app_name: str, quiet:
     if quiet:
         spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+def _local_dir() -> Path:
+    """Where an embedded Spark keeps what it decoded; one that was killed could not remove it.
+
+    Raises:
+        SetupError: the folder for temporary files is another user's.
+    """
+    try:
+        return claim_folder(Path(tempfile.gettempdir()) / f"radspark-{os.getuid()}", psutil.Process())
+    except OSError as error:
+        raise SetupError(f"no place for temporary files: {error} Set TMPDIR to a folder of your own.") from error
 
 
 def _launch(settings: SparkConf, log: IO[bytes] | None) -> None:

@@ -27,6 +27,7 @@ RECIPE_PARAMS: dict[str, tuple[str, str]] = {
     "numWorkers": ("training", "num_workers"),
     "numShards": ("training", "num_shards"),
     "coresPerWorker": ("training", "cores_per_worker"),
+    "cacheLevel": ("training", "cache_level"),
     "precision": ("training", "precision"),
     "metric": ("training", "metric"),
     "keep": ("training", "keep"),
@@ -102,6 +103,7 @@ class TrainingParams(SampleParams):
     numWorkers = param("numWorkers", "Spark tasks that train; default: every free slot", TypeConverters.toInt)
     numShards = param("numShards", "fixed parts of the samples, which decide the result", TypeConverters.toInt)
     coresPerWorker = param("coresPerWorker", "threads of a worker", TypeConverters.toInt)
+    cacheLevel = param("cacheLevel", "where executors keep samples: disk, memory or none", TypeConverters.toString)
     precision = param("precision", "float32 or bfloat16", TypeConverters.toString)
     metric = param("metric", "mean_auroc, mean_average_precision or loss, on validation", TypeConverters.toString)
     keep = param("keep", "best (by metric) or last", TypeConverters.toString)
