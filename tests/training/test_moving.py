@@ -12,7 +12,7 @@ import torch
 
 from radspark.training.cache import SampleBatch, ShardCache, ShardName
 from radspark.training.moving import move_shards
-from radspark.training.shards import Move, match_workers, plan_moves
+from radspark.training.shards import Move, plan_moves, seat_workers
 
 SIZES = {ShardName(split, shard, 2): size for split, size in (("train", 5), ("validation", 0)) for shard in range(2)}
 
@@ -76,14 +76,19 @@ def test_what_nobody_holds_is_missing_and_the_rest_moves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "ranks"),
+    ("held", "hosts", "seats"),
     [
-        ([{2, 3}, {0, 1}], [1, 0]),
-        ([set(), {0, 1}], [1, 0]),
-        ([{0}, {0, 1}], [1, 0]),
-        ([set(), set()], [0, 1]),
-        ([{0, 1, 2, 3}, {0, 1, 2, 3}], [0, 1]),
+        ([{2, 3}, {0, 1}], "aa", [1, 0]),
+        ([set(), {0, 1}], "aa", [1, 0]),
+        ([{0}, {0, 1}], "aa", [1, 0]),
+        ([set(), set()], "aa", [0, 1]),
+        ([{0, 1, 2, 3}, {0, 1, 2, 3}], "aa", [0, 1]),
+        ([{2, 3}, {0, 1}], "ab", [1, 0]),
+        ([set(), {2, 3}, {0, 1}, set()], "abab", [2, 0, 1, 3]),
+        ([{0}, {2}, {1}, {3}], "abab", [0, 2, 1, 3]),
     ],
 )
-def test_a_worker_takes_the_rank_of_which_it_holds_most(held: list[set[int]], ranks: list[int]) -> None:
-    assert match_workers([frozenset(shards) for shards in held], num_shards=4) == ranks
+def test_workers_of_a_host_sit_side_by_side_on_what_they_hold(
+    held: list[set[int]], hosts: str, seats: list[int]
+) -> None:
+    assert seat_workers([frozenset(shards) for shards in held], hosts=hosts, num_shards=4) == seats

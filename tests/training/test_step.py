@@ -14,6 +14,7 @@ from radspark.nn.user_module import UserNetwork
 from radspark.settings import OptimizerSettings
 from radspark.training.collective import SingleWorker
 from radspark.training.step import MicroBatch, Stepper, dropout_seed
+from radspark.training.tree import ShardSum
 
 
 class Net(nn.Module):
@@ -43,7 +44,12 @@ def micro_batch(size: int, seed: int) -> MicroBatch:
 def stepper(net: UserNetwork, settings: OptimizerSettings) -> Stepper:
     optimizer = build_optimizer(list(net.named_parameters()), settings)
     return Stepper(
-        net, optimizer, settings=settings, positive_weights_C=None, bfloat16=False, num_shards=1, group=SingleWorker()
+        net,
+        optimizer,
+        settings=settings,
+        positive_weights_C=None,
+        bfloat16=False,
+        shard_sum=ShardSum(SingleWorker(), num_shards=1),
     )
 
 

@@ -17,7 +17,7 @@ from pyspark import BarrierTaskContext
 from radspark.engine.caches import cache_folder
 from radspark.settings import CacheLevel
 from radspark.training.cache import SampleBatch, ShardCache, ShardName
-from radspark.training.shards import Move, match_workers, plan_moves, shard_sizes, shards_of_worker
+from radspark.training.shards import Move, plan_moves, seat_workers, shard_sizes, shards_of_worker
 
 if TYPE_CHECKING:
     from radspark.engine.channel import WorkerEnd
@@ -68,11 +68,10 @@ class Seat:
     """This worker among the others."""
 
     rank: int
-    own_address: str
-    """Where it can be reached."""
-    first_address: str
-    """Where rank 0 can be reached, and its port."""
+    hosts: list[str]
+    """Where each rank can be reached; those of one host are side by side."""
     first_port: int
+    """Of rank 0's store."""
     moves: list[Move]
     """Shards that go from worker to worker before the steps; the same on all workers."""
     missing: list[int]
@@ -149,10 +148,8 @@ def _join(
         yield _row("missing", seat.rank, json.dumps(seat.missing).encode())
         return
     if seat.rank != 0:
-        store = reach_store(seat.first_address, seat.first_port, timeout_seconds=STORE_SECONDS)
-    with join_group(
-        store, rank=seat.rank, size=job.num_workers, own_address=seat.own_address, timeout_seconds=EXCHANGE_SECONDS
-    ) as group:
+        store = reach_store(seat.hosts[0], seat.first_port, timeout_seconds=STORE_SECONDS)
+    with join_group(store, rank=seat.rank, hosts=seat.hosts, timeout_seconds=EXCHANGE_SECONDS) as group:
         every_part = {name: job.size(name) for name in job.names(range(job.num_shards))}
         move_shards(seat.moves, cache, sizes=every_part, group=group)
         yield from _train(cache, job, spec, group=group, line=line)
@@ -170,15 +167,12 @@ def _held_shards(cache: ShardCache, job: RoundJob) -> list[int]:
 def take_seat(workers: list[dict[str, Any]], worker: int, job: RoundJob) -> Seat:
     """This worker's seat, from the facts of all: computed alike on each."""
     held = [frozenset(facts["held"]) for facts in workers]
-    ranks = match_workers(held, num_shards=job.num_shards)
-    worker_of_rank = [ranks.index(rank) for rank in range(len(ranks))]
-    moves, missing = plan_moves([held[worker] for worker in worker_of_rank], num_shards=job.num_shards)
-    first = workers[worker_of_rank[0]]
+    order = seat_workers(held, hosts=[facts["address"] for facts in workers], num_shards=job.num_shards)
+    moves, missing = plan_moves([held[worker] for worker in order], num_shards=job.num_shards)
     return Seat(
-        rank=ranks[worker],
-        own_address=workers[worker]["address"],
-        first_address=first["address"],
-        first_port=first["port"],
+        rank=order.index(worker),
+        hosts=[workers[other]["address"] for other in order],
+        first_port=workers[order[0]]["port"],
         moves=moves,
         missing=missing,
     )

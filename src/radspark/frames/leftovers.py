@@ -37,6 +37,7 @@ def _name(process: psutil.Process) -> str:
 
 def _is_alive(name: str) -> bool:
     try:
-        return _name(psutil.Process(int(name.split("-", maxsplit=1)[0]))) == name
+        process = psutil.Process(int(name.split("-", maxsplit=1)[0]))
+        return process.status() != psutil.STATUS_ZOMBIE and _name(process) == name
     except (ValueError, psutil.NoSuchProcess):
         return False

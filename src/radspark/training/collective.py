@@ -25,6 +25,8 @@ class Group(Protocol):
 
     rank: int
     size: int
+    hosts: Sequence[str]
+    """Of each rank."""
 
     def sum_(self, tensor: torch.Tensor) -> None:
         """Replace the tensor by its sum over all workers."""
@@ -38,8 +40,12 @@ class Group(Protocol):
         """
         ...
 
-    def gather_(self, out: torch.Tensor, part: torch.Tensor) -> None:
-        """Fill a vector with the equal parts of all workers."""
+    def gather(self, part: torch.Tensor) -> torch.Tensor:
+        """The equal parts of all workers, end to end."""
+        ...
+
+    def part(self, ranks: Sequence[int]) -> Group:
+        """A smaller group, made by its members at the same time."""
         ...
 
     def broadcast(self, data: bytes | bytearray | None) -> bytes | bytearray:
@@ -60,6 +66,7 @@ class SingleWorker:
 
     rank = 0
     size = 1
+    hosts: Sequence[str] = ("",)
 
     def sum_(self, tensor: torch.Tensor) -> None:
         """Leave the tensor as it is."""
@@ -68,9 +75,13 @@ class SingleWorker:
         """The vector itself."""
         return parts
 
-    def gather_(self, out: torch.Tensor, part: torch.Tensor) -> None:
+    def gather(self, part: torch.Tensor) -> torch.Tensor:
         """The part is all."""
-        out.copy_(part)
+        return part
+
+    def part(self, ranks: Sequence[int]) -> Group:
+        """There is none smaller."""
+        return self
 
     def broadcast(self, data: bytes | bytearray | None) -> bytes | bytearray:
         """The bytes themselves."""
@@ -89,23 +100,33 @@ class SingleWorker:
 class ProcessGroup:
     """Workers joined by torch.distributed."""
 
-    def __init__(self, rank: int, size: int) -> None:
+    def __init__(self, rank: int, hosts: Sequence[str], handle: dist.ProcessGroup | None = None) -> None:
         self.rank = rank
-        self.size = size
+        self.size = len(hosts)
+        self.hosts = hosts
+        self._handle = handle
 
     def sum_(self, tensor: torch.Tensor) -> None:
         """All-reduce in place; every worker gets the same bits."""
-        dist.all_reduce(tensor)
+        dist.all_reduce(tensor, group=self._handle)
 
     def swap(self, parts: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
         """All-to-all."""
         received = torch.empty(sum(lengths), dtype=parts.dtype)
-        dist.all_to_all_single(received, parts, list(lengths), [parts.numel() // self.size] * self.size)
+        sent = [parts.numel() // self.size] * self.size
+        dist.all_to_all_single(received, parts, list(lengths), sent, group=self._handle)
         return received
 
-    def gather_(self, out: torch.Tensor, part: torch.Tensor) -> None:
+    def gather(self, part: torch.Tensor) -> torch.Tensor:
         """All-gather."""
-        dist.all_gather(list(out.chunk(self.size)), part)
+        gathered = torch.empty(self.size * part.numel(), dtype=part.dtype)
+        dist.all_gather(list(gathered.chunk(self.size)), part, group=self._handle)
+        return gathered
+
+    def part(self, ranks: Sequence[int]) -> Group:
+        """A group of its own, with connections of its own."""
+        handle = dist.new_group(list(ranks), backend="gloo", use_local_synchronization=True)
+        return ProcessGroup(list(ranks).index(self.rank), [self.hosts[rank] for rank in ranks], handle)
 
     def broadcast(self, data: bytes | bytearray | None) -> bytes | bytearray:
         """First the length, then the bytes."""
@@ -135,30 +156,30 @@ def reach_store(address: str, port: int, *, timeout_seconds: float) -> TCPStore:
 
 
 @contextmanager
-def join_group(store: TCPStore, *, rank: int, size: int, own_address: str, timeout_seconds: float) -> Iterator[Group]:
+def join_group(store: TCPStore, *, rank: int, hosts: Sequence[str], timeout_seconds: float) -> Iterator[Group]:
     """Join the workers of a round into one group; leave it on exit, also after an error.
 
     Args:
         store: rank 0's.
-        own_address: where this worker can be reached; its interface carries the exchange.
+        hosts: where each rank can be reached; the interface of this one's address carries the exchange.
         timeout_seconds: longest wait for another worker in an exchange; a closed connection is noticed at once.
     """
-    if size == 1:
+    if len(hosts) == 1:
         yield SingleWorker()
         return
     before = os.environ.get(INTERFACE)
-    if interface := interface_of(own_address):
+    if interface := interface_of(hosts[rank]):
         os.environ[INTERFACE] = interface
     timeout = timedelta(seconds=timeout_seconds)
     try:
-        dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timeout)
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=len(hosts), timeout=timeout)
     finally:
         if before is None:
             os.environ.pop(INTERFACE, None)
         else:
             os.environ[INTERFACE] = before
     try:
-        yield ProcessGroup(rank, size)
+        yield ProcessGroup(rank, hosts)
     finally:
         dist.destroy_process_group()
 

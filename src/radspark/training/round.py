@@ -22,6 +22,7 @@ from radspark.training.features import HeadNetwork, has_fixed_features, image_ba
 from radspark.training.shards import ShardPlan
 from radspark.training.state import TrainingState, capture, restore
 from radspark.training.step import MicroBatch, Stepper, StepResult, dropout_seed
+from radspark.training.tree import ShardSum
 
 SCORING_BATCH = 16
 
@@ -102,8 +103,7 @@ def run_round(
         settings=spec.recipe.optimizer,
         positive_weights_C=None if spec.positive_weights is None else torch.tensor(spec.positive_weights),
         bfloat16=spec.recipe.training.precision == "bfloat16",
-        num_shards=len(spec.plan.sizes),
-        group=group,
+        shard_sum=ShardSum(group, num_shards=len(spec.plan.sizes)),
     )
     steps = list(_take_steps(spec, stepper, inputs, train, on_step))
     done = spec.first_step + len(steps)

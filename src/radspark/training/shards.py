@@ -69,28 +69,37 @@ def shards_of_worker(worker: int, *, num_shards: int, num_workers: int) -> range
     return range(num_shards * worker // num_workers, num_shards * (worker + 1) // num_workers)
 
 
-def match_workers(held: Sequence[frozenset[int]], *, num_shards: int) -> list[int]:
-    """Rank of each worker, such that workers keep what they hold: the pairs with most shards in common come first.
+def seat_workers(held: Sequence[frozenset[int]], *, hosts: Sequence[str], num_shards: int) -> list[int]:
+    """The worker of each rank: those of a host side by side, such that workers keep what they hold.
+
+    Hosts are in the order of the first shard that they hold. In a host, the pairs of worker and rank with most shards
+    in common come first.
 
     Args:
         held: for each worker, the shards that its local cache holds.
     """
     num_workers = len(held)
-    ranges = [
-        frozenset(shards_of_worker(rank, num_shards=num_shards, num_workers=num_workers)) for rank in range(num_workers)
-    ]
-    pairs = sorted(
-        (-len(shards & wanted), worker, rank)
-        for worker, shards in enumerate(held)
-        for rank, wanted in enumerate(ranges)
-    )
-    ranks: dict[int, int] = {}
-    taken: set[int] = set()
+    first_shard = {
+        host: min((min(shards, default=num_shards) for shards, other in zip(held, hosts, strict=True) if other == host))
+        for host in hosts
+    }
+    seats: list[int] = []
+    for host in sorted(first_shard, key=lambda host: (first_shard[host], host)):
+        workers = [worker for worker in range(num_workers) if hosts[worker] == host]
+        ranks = range(len(seats), len(seats) + len(workers))
+        seats += _seat_host({worker: held[worker] for worker in workers}, ranks, num_shards, num_workers)
+    return seats
+
+
+def _seat_host(held: dict[int, frozenset[int]], ranks: range, num_shards: int, num_workers: int) -> list[int]:
+    """The workers of a host in the order of its ranks."""
+    wanted = {rank: frozenset(shards_of_worker(rank, num_shards=num_shards, num_workers=num_workers)) for rank in ranks}
+    pairs = sorted((-len(held[worker] & wanted[rank]), worker, rank) for worker in held for rank in ranks)
+    taken: dict[int, int] = {}
     for _, worker, rank in pairs:
-        if worker not in ranks and rank not in taken:
-            ranks[worker] = rank
-            taken.add(rank)
-    return [ranks[worker] for worker in range(num_workers)]
+        if rank not in taken and worker not in taken.values():
+            taken[rank] = worker
+    return [taken[rank] for rank in ranks]
 
 
 @dataclass(frozen=True)

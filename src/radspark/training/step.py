@@ -20,9 +20,8 @@ from radspark.nn.network import XRayNetwork
 from radspark.nn.optimizers import add_head_l2, clip_gradients, set_learning_rate
 from radspark.nn.user_module import UserNetwork
 from radspark.settings import OptimizerSettings
-from radspark.training.collective import Group
 from radspark.training.features import HeadNetwork
-from radspark.training.tree import Block, TreeSum, sum_over_shards
+from radspark.training.tree import Block, ShardSum, TreeSum
 
 Trainable = XRayNetwork | UserNetwork | HeadNetwork
 
@@ -65,22 +64,20 @@ class Stepper:
         settings: OptimizerSettings,
         positive_weights_C: torch.Tensor | None,
         bfloat16: bool,
-        num_shards: int,
-        group: Group,
+        shard_sum: ShardSum,
     ) -> None:
         self._network = network.train()
         self._optimizer = optimizer
         self._settings = settings
         self._positive_weights_C = positive_weights_C
         self._bfloat16 = bfloat16
-        self._num_shards = num_shards
-        self._group = group
+        self._shard_sum = shard_sum
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         norms = [m for m in network.modules() if isinstance(m, _NormBase) and m.training and m.track_running_stats]
         self._counters = [m.num_batches_tracked for m in norms if m.num_batches_tracked is not None]
         self._statistics = _flatten_statistics(norms)
         sizes = [sum(p.numel() for p in self._parameters), self._statistics.numel(), MEASURES]
-        padding = -sum(sizes) % group.size
+        padding = -sum(sizes) % shard_sum.num_workers
         self._exchange = torch.zeros(sum(sizes) + padding)
         self._gradients, self._statistics_sum, self._measures, _ = torch.split(self._exchange, [*sizes, padding])
         self._point_gradients_into_exchange()
@@ -112,7 +109,7 @@ class Stepper:
                 self._accumulate(micro_batch)
             self._measures[2] += float(stop and number == 0)
             tree.add(Block(shard, 1), self._exchange.clone() if len(shards) > 1 else self._exchange)
-        sum_over_shards(tree.sums, self._exchange, num_shards=self._num_shards, group=self._group)
+        self._shard_sum(tree.sums, self._exchange)
         loss_sum, num_samples, stops = self._measures.tolist()
         was_applied = math.isfinite(self._exchange.sum().item())
         if was_applied:

@@ -42,62 +42,110 @@ class TreeSum:
     """Adds up the sums of blocks that come in the order of their shards, each as early as the tree allows."""
 
     def __init__(self) -> None:
-        self._blocks: list[Block] = []
-        self._sums: list[torch.Tensor] = []
+        self.blocks: list[Block] = []
+        """The largest that are whole so far, in order."""
+        self.sums: list[torch.Tensor] = []
+        """Of these blocks."""
 
     def add(self, block: Block, tensor: torch.Tensor) -> None:
         """Take a block's sum, which is kept and may be written to."""
-        while self._blocks and self._blocks[-1].size == block.size and self._blocks[-1].first % (2 * block.size) == 0:
-            block = Block(self._blocks.pop().first, 2 * block.size)
-            tensor = self._sums.pop().add_(tensor)
-        self._blocks.append(block)
-        self._sums.append(tensor)
-
-    @property
-    def sums(self) -> list[torch.Tensor]:
-        """Of the largest blocks that are whole, in order: those of `blocks_of` for the shards so far."""
-        return self._sums
+        while self.blocks and self.blocks[-1].size == block.size and self.blocks[-1].first % (2 * block.size) == 0:
+            block = Block(self.blocks.pop().first, 2 * block.size)
+            tensor = self.sums.pop().add_(tensor)
+        self.blocks.append(block)
+        self.sums.append(tensor)
 
     def total(self) -> torch.Tensor:
-        """Of all, the blocks of a number of shards that is no power of two from the last to the first."""
-        while len(self._sums) > 1:
-            last = self._sums.pop()
-            self._sums[-1].add_(last)
-        self._blocks = self._blocks[:1]
-        return self._sums[0]
+        """Of all: where their number is no power of two, the blocks that are left from the last to the first."""
+        total = self.sums[-1]
+        for before in reversed(self.sums[:-1]):
+            total = before.add_(total)
+        return total
 
 
-def sum_over_shards(sums: list[torch.Tensor], out: torch.Tensor, *, num_shards: int, group: Group) -> None:
-    """Put the sum over all shards of all workers into `out`, the same bits on any number of workers.
+@dataclass(frozen=True)
+class Level:
+    """One exchange: the workers that take part, and the shards whose sums each of them brings."""
 
-    Each worker adds up a slice of the vector from all blocks, and gives it to all. Where two workers hold a block each
-    there is one addition, which commutes: gloo's own sum does.
+    group: Group
+    shards: tuple[range, ...]
 
-    Args:
-        sums: of this worker's blocks, of the size of `out`; they may share its memory.
-        out: a vector of a multiple of `group.size` elements.
+
+class ShardSum:
+    """Puts the sum over all shards of all workers into a vector: the same bits on any number of workers and hosts.
+
+    In each exchange a worker adds up a slice of the vector from the blocks of all; afterwards it gives the slice to
+    all. Workers of one host do so first, so that a vector leaves a host once and enters it once, however many workers
+    it has. Where two workers hold a block each there is one addition, which commutes: gloo's own sum does.
     """
-    blocks = [
-        blocks_of(shards_of_worker(rank, num_shards=num_shards, num_workers=group.size)) for rank in range(group.size)
-    ]
+
+    def __init__(self, group: Group, *, num_shards: int) -> None:
+        """Make the smaller groups that are needed; all workers do at once.
+
+        Args:
+            group: all workers, those of a host side by side.
+        """
+        self.num_workers = group.size
+        shards = tuple(
+            shards_of_worker(rank, num_shards=num_shards, num_workers=group.size) for rank in range(group.size)
+        )
+        self._group = group
+        self._own = shards[group.rank]
+        self._is_pair = sum(len(blocks_of(some)) for some in shards) == 2 == group.size
+        self._levels = [] if self._is_pair else _levels(group, shards)
+
+    def __call__(self, sums: list[torch.Tensor], out: torch.Tensor) -> None:
+        """Add up.
+
+        Args:
+            sums: of this worker's blocks, of the size of `out`; they may share its memory.
+            out: a vector of a multiple of `num_workers` elements.
+        """
+        if self._is_pair:
+            _put(sums[0], out)
+            self._group.sum_(out)
+            return
+        blocks = blocks_of(self._own)
+        for level in self._levels:
+            blocks, sums = _exchange(level, sums)
+        total = _add_up(blocks, sums).total()
+        for level in reversed(self._levels):
+            total = level.group.gather(total)
+        _put(total, out)
+
+
+def _levels(group: Group, shards: tuple[range, ...]) -> list[Level]:
+    """Inside the hosts, then across, where all hosts have as many workers; else all at once."""
+    hosts = list(dict.fromkeys(group.hosts))
+    members = [[rank for rank in range(group.size) if group.hosts[rank] == host] for host in hosts]
+    width = len(members[0])
     if group.size == 1:
-        _put(_total(blocks[0], sums), out)
-    elif sum(len(some) for some in blocks) == 2:
-        _put(sums[0], out)
-        group.sum_(out)
-    else:
-        length = out.numel() // group.size
-        parts = sums[0] if len(sums) == 1 else torch.stack([part.view(group.size, length) for part in sums], 1).view(-1)
-        received = group.swap(parts, [len(some) * length for some in blocks])
-        flat = [block for some in blocks for block in some]
-        group.gather_(out, _total(flat, torch.split(received, length)))
+        return []
+    if len(hosts) in (1, group.size) or any(len(ranks) != width for ranks in members):
+        return [Level(group, shards)]
+    own = hosts.index(group.hosts[group.rank])
+    place = members[own].index(group.rank)
+    inside = Level(group.part(members[own]), tuple(shards[rank] for rank in members[own]))
+    ranges = tuple(range(shards[ranks[0]].start, shards[ranks[-1]].stop) for ranks in members)
+    return [inside, Level(group.part([ranks[place] for ranks in members]), ranges)]
 
 
-def _total(blocks: Iterable[Block], sums: Iterable[torch.Tensor]) -> torch.Tensor:
+def _exchange(level: Level, sums: list[torch.Tensor]) -> tuple[list[Block], list[torch.Tensor]]:
+    """This worker's slice of the sums of all: the largest blocks of their shards."""
+    size = level.group.size
+    length = sums[0].numel() // size
+    blocks = [blocks_of(shards) for shards in level.shards]
+    parts = sums[0] if len(sums) == 1 else torch.stack([part.view(size, length) for part in sums], 1).view(-1)
+    received = level.group.swap(parts, [len(some) * length for some in blocks])
+    tree = _add_up([block for some in blocks for block in some], torch.split(received, length))
+    return tree.blocks, tree.sums
+
+
+def _add_up(blocks: Iterable[Block], sums: Iterable[torch.Tensor]) -> TreeSum:
     tree = TreeSum()
     for block, tensor in zip(blocks, sums, strict=True):
         tree.add(block, tensor)
-    return tree.total()
+    return tree
 
 
 def _put(tensor: torch.Tensor, out: torch.Tensor) -> None:

@@ -1,0 +1,58 @@
+"""Real processes joined by gloo: sums with the bits of one process, and what tells a lost worker from a mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from radspark.training.collective import is_from_exchange, reach_store
+
+
+def start(rank: int, hosts: list[str], num_shards: int, port: int) -> subprocess.Popen[str]:
+    script = str(Path(__file__).with_name("sum_script.py"))
+    arguments = [sys.executable, script, json.dumps([rank, hosts, num_shards, port])]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+
+
+def results(hosts: list[str], num_shards: int = 6) -> list[Any]:
+    """What each process ended with."""
+    first = start(0, hosts, num_shards, 0)
+    assert first.stdout is not None
+    port = int(first.stdout.readline())
+    processes = [first, *(start(rank, hosts, num_shards, port) for rank in range(1, len(hosts)))]
+    return [json.loads(process.communicate(timeout=200)[0]) for process in processes]
+
+
+@pytest.fixture(scope="module")
+def alone() -> Any:
+    return results(["127.0.0.1"])[0]
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [["127.0.0.1"] * 2, ["127.0.0.1"] * 2 + ["127.0.0.2"] * 2, ["127.0.0.1"] * 2 + ["127.0.0.2"]],
+    ids=["one host", "two hosts", "uneven hosts"],
+)
+def test_processes_add_up_to_the_bits_of_one(alone: Any, hosts: list[str]) -> None:
+    assert results(hosts) == [alone] * len(hosts)
+
+
+def test_a_users_own_error_is_not_a_lost_worker(tmp_path: Any) -> None:
+    file = tmp_path / "distributed" / "mine.py"
+    file.parent.mkdir()
+    file.write_text("raise RuntimeError('mine')")
+    with pytest.raises(RuntimeError) as caught:
+        exec(compile(file.read_text(), str(file), "exec"))
+    assert not is_from_exchange(caught.value)
+
+
+def test_an_exchange_without_the_others_is_a_lost_worker() -> None:
+    with pytest.raises(torch.distributed.DistError) as caught:
+        reach_store("127.0.0.1", 1, timeout_seconds=0.1)
+    assert is_from_exchange(caught.value)
