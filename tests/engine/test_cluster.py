@@ -31,8 +31,14 @@ class TrainingProcess:
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).parent / "train_script.py"), json.dumps(choices)],
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if choices.get("fails") else None,
             text=True,
         )
+
+    def error(self) -> str:
+        """The last line of its traceback."""
+        _, said = self._process.communicate()
+        return said.strip().splitlines()[-1]
 
     def wait_for(self, line: str) -> None:
         for said in self._said():
@@ -72,8 +78,9 @@ class TrainingProcess:
     def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
             self.kill_all()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +129,7 @@ def test_a_standalone_worker_that_dies_is_gone_without(digest: str, standalone: 
         TrainingProcess(master=cluster.url, training=SHORT_ROUNDS, wait=5.0) as training,
     ):
         training.wait_for("step 4")
-        for process in psutil.Process(cluster.workers[0].pid).children(recursive=True):
+        for process in children(cluster.workers[0]):
             process.send_signal(signal.SIGKILL)
         cluster.workers[0].kill()
         result = training.result()
@@ -140,3 +147,39 @@ def test_an_executor_that_joins_is_used_from_the_next_round(digest: str, standal
         result = training.result()
     assert (result["workers"][0], result["workers"][-1]) == (1, 2)
     assert result["digest"] == digest
+
+
+def test_spark_connect_trains_scores_and_evaluates(digest: str) -> None:
+    with TrainingProcess(master="connect", training={"epochs": 2}) as training:
+        result = training.result()
+    assert result["digest"] == digest
+    assert result["workers"] == [2, 2]
+    assert result["scored"] == 96
+    assert 0 <= result["mean_auroc"] <= 1
+
+
+def test_more_workers_than_spark_connect_has_slots_are_told(tmp_path: Path) -> None:
+    with TrainingProcess(master="connect", training={"num_workers": 3}, wait=5.0, fails=True) as training:
+        assert "Spark did not start 3 tasks at once within 5 s; lower num_workers" in training.error()
+
+
+def children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def test_workers_of_two_cores_take_an_executor_each(standalone: ModuleType) -> None:
+    training = {"epochs": 1, "cores_per_worker": 2}
+    with (
+        standalone.Cluster(workers=2, cores=2, memory="1g") as cluster,
+        TrainingProcess(master=cluster.url, training=training) as process,
+    ):
+        process.wait_for("step 2")
+        busy = {
+            worker.pid
+            for worker in cluster.workers
+            if any(
+                "pyspark.daemon" in " ".join(p.cmdline()) for p in psutil.Process(worker.pid).children(recursive=True)
+            )
+        }
+        assert process.result()["workers"] == [2]
+    assert len(busy) == 2

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from pyspark.sql import SparkSession
 
 from radspark.engine import slots
 from radspark.engine.history import RoundRecord
@@ -49,7 +50,10 @@ class Lines(Observer):
 def main() -> None:
     choices = json.loads(sys.argv[1])
     slots.WAIT_SECONDS = choices.get("wait", slots.WAIT_SECONDS)
-    spark = get_session(master=choices["master"], conf=choices.get("conf"))
+    if choices["master"] == "connect":
+        spark = SparkSession.builder.remote("local[2]").getOrCreate()
+    else:
+        spark = get_session(master=choices["master"], conf=choices.get("conf"))
     rng = np.random.default_rng(0)
     rows = []
     for i in range(96):
@@ -67,12 +71,16 @@ def main() -> None:
     for name, array in sorted(model.bundle.weights.items()):
         digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
     rounds = model.summary.record.rounds
+    scored = model.transform(samples)
+    evaluation = model.evaluate(samples.where("split = 'validation'"))
     print(
         json.dumps(
             {
                 "digest": digest.hexdigest(),
                 "workers": [record.num_workers for record in rounds],
                 "failures": sum(record.failures for record in rounds),
+                "scored": scored.where("probability is not null").count(),
+                "mean_auroc": evaluation.mean_auroc,
             }
         )
     )

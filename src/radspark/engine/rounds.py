@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
 
@@ -18,9 +17,10 @@ from pyspark.sql import DataFrame, SparkSession
 from radspark.engine.caches import remove_caches
 from radspark.engine.channel import DriverEnd
 from radspark.engine.history import RoundRecord
+from radspark.engine.jobs import after, cancellable
 from radspark.engine.observer import Observer
 from radspark.engine.slots import WAIT_SECONDS, count_room, driver_host, wait_for_room
-from radspark.engine.spark_round import RoundLostError, RoundReply, cancellable, run_spark_round
+from radspark.engine.spark_round import RoundLostError, RoundReply, run_spark_round
 from radspark.engine.worker import RoundJob
 from radspark.errors import TrainingError
 from radspark.samples.feed import IndexedSamples
@@ -109,7 +109,7 @@ class Rounds:
         tasks = self._spark.range(0, num_tasks, 1, num_tasks)
         task = partial(remove_caches, run_id=self._run_id, level=self._settings.cache_level)
         try:
-            with cancellable(self._spark) as cancel, _after(CLEANING_SECONDS, cancel):
+            with cancellable(self._spark) as cancel, after(CLEANING_SECONDS, cancel):
                 tasks.mapInArrow(task, "id long", barrier=True).collect()
         except (PySparkException, Py4JError, OSError) as failure:
             logger.info("the executors' caches stay until the executors end (%s)", type(failure).__name__)
@@ -147,7 +147,7 @@ class Rounds:
                 state=state.data,
                 max_state_bytes=MAX_STATE_GROWTH * len(state.data),
                 on_step=self._tell_step,
-                on_broken=lambda: stack.enter_context(_after(GRACE_SECONDS, cancel)),
+                on_broken=lambda: stack.enter_context(after(GRACE_SECONDS, cancel)),
             ) as line,
         ):
             job = RoundJob(
@@ -188,15 +188,3 @@ class Rounds:
                 f"{failures} rounds in a row failed at step {step}; the last one: {error}. "
                 "The checkpoint before it is whole: resume when the cluster is well."
             ) from error
-
-
-@contextmanager
-def _after(seconds: float, action: Callable[[], None]) -> Iterator[None]:
-    """Do something if the block lasts longer."""
-    timer = threading.Timer(seconds, action)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

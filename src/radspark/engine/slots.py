@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pyarrow as pa
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from radspark.engine.jobs import after, cancellable
 from radspark.errors import SetupError
 from radspark.frames.session import count_slots, is_connect
 
@@ -32,7 +36,7 @@ def choose_num_workers(spark: SparkSession, wanted: int | None, *, cores_per_wor
     check_allocation(spark)
     found = wait_for_room(spark, wanted, cores_per_worker=cores_per_worker)
     if found is None:
-        return wanted or CONNECT_WORKERS
+        return _try_on_connect(spark, wanted or CONNECT_WORKERS)
     if found == 0:
         raise SetupError(
             f"no worker of {cores_per_worker} cores finds room: Spark has no executor with so many free task slots "
@@ -45,6 +49,24 @@ def choose_num_workers(spark: SparkSession, wanted: int | None, *, cores_per_wor
             f"lower it, add executors, or start a larger local Spark with master local[{wanted * cores_per_worker}]."
         )
     return wanted or found
+
+
+def _try_on_connect(spark: SparkSession, num_workers: int) -> int:
+    """Spark Connect does not tell its slots: an empty job of so many tasks at once does."""
+    tasks = spark.range(0, num_workers, 1, num_workers)
+    try:
+        with cancellable(spark) as cancel, after(WAIT_SECONDS, cancel):
+            tasks.mapInArrow(_pass_on, "id long", barrier=True).collect()
+    except PySparkException as error:
+        raise SetupError(
+            f"Spark did not start {num_workers} tasks at once within {WAIT_SECONDS:.0f} s; lower num_workers, or add "
+            "executors."
+        ) from error
+    return num_workers
+
+
+def _pass_on(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield from batches
 
 
 def check_allocation(spark: SparkSession) -> None:

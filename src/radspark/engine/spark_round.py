@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +16,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from radspark.engine.jobs import worker_profile
 from radspark.engine.worker import REPLY_SCHEMA, RoundJob, run_worker
 from radspark.errors import TrainingError, UserCodeError
 from radspark.frames.session import is_connect
@@ -42,25 +41,6 @@ class RoundLostError(Exception):
     """A worker or its executor went away; the round can be run again from the same state."""
 
 
-@contextmanager
-def cancellable(spark: SparkSession) -> Iterator[Callable[[], None]]:
-    """Gives what cancels, from any thread, the jobs that this thread starts inside the block."""
-    tag = f"radspark-{secrets.token_hex(4)}"
-    if is_connect(spark):
-        spark.addTag(tag)
-        try:
-            yield lambda: logger.debug("cancelled %s", spark.interruptTag(tag))
-        finally:
-            spark.removeTag(tag)
-    else:
-        context = spark.sparkContext
-        context.addJobTag(tag)
-        try:
-            yield lambda: context.cancelJobsWithTag(tag)
-        finally:
-            context.removeJobTag(tag)
-
-
 def run_spark_round(
     spark: SparkSession,
     *,
@@ -83,7 +63,8 @@ def run_spark_round(
         spark.sparkContext.setJobDescription(description)
     try:
         task = partial(run_worker, job=job, spec=spec)
-        rows = make_frame().mapInArrow(task, REPLY_SCHEMA, barrier=True).collect()
+        profile = worker_profile(spark, job.cores_per_worker)
+        rows = make_frame().mapInArrow(task, REPLY_SCHEMA, barrier=True, profile=profile).collect()
     except (PySparkException, Py4JError) as error:
         raise explain(str(error)) from error
     finally:
