@@ -91,3 +91,10 @@ def test_an_unknown_preset_gets_the_nearest() -> None:
 def test_a_crop_larger_than_the_image_is_refused() -> None:
     with pytest.raises(ValueError, match="at most the side of the prepared images"):
         resolve(image_size=64, crop_size=128)
+
+
+def test_a_data_set_asks_for_its_greys_unless_the_file_chooses_them(tmp_path: Path) -> None:
+    assert resolve(dataset="nih") == PRESETS["default"]
+    assert resolve(dataset="padchest").preparation.sixteen_bit == "used_bits"
+    file = write(tmp_path, '[preparation]\nsixteen_bit = "full"')
+    assert resolve(file, dataset="padchest").preparation.sixteen_bit == "full"

@@ -236,7 +236,9 @@ def train(
         ("training", "seed"): seed,
         ("decision", "calibration"): calibration,
     }
-    resolved = resolve_recipe(file=recipe, preset=preset, flags=flags, image_size=image_size, crop_size=crop_size)
+    resolved = resolve_recipe(
+        file=recipe, preset=preset, flags=flags, image_size=image_size, crop_size=crop_size, dataset=dataset
+    )
     train_to_folder(
         resolved,
         TrainingData(dataset, data_dir, split_policy, validation_share),

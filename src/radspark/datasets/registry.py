@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from radspark.datasets import chexpert, mimic, nih, openi, padchest, plain, vindr
 from radspark.datasets.chexpert_labeler import LabelerRules
 from radspark.errors import ArgumentError
+from radspark.settings import PreparationSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -40,6 +41,8 @@ class Dataset:
     license: str
     rules: type[Any] = NoRules
     """Frozen dataclass of what can be chosen about the labels; the reader takes one."""
+    greys: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of PreparationSettings whose default does not suit its radiographs, and what does."""
 
 
 DATASETS: Mapping[str, Dataset] = {
@@ -86,6 +89,8 @@ DATASETS: Mapping[str, Dataset] = {
             title=padchest.TITLE,
             read=padchest.read_padchest,
             rules=padchest.PadChestRules,
+            # 16-bit PNGs of detectors with 10 to 16 bits: against 65535, many would be all but black.
+            greys={"sixteen_bit": "used_bits"},
             citation=(
                 "Bustos A, Pertusa A, Salinas JM, de la Iglesia-Vayá M. PadChest: A large chest x-ray image dataset "
                 "with multi-label annotated reports. Medical Image Analysis 66:101797, 2020."
@@ -123,6 +128,12 @@ DATASETS: Mapping[str, Dataset] = {
         ),
     )
 }
+
+
+def suited_preparation(names: Iterable[str]) -> PreparationSettings:
+    """The preparation of some data sets' radiographs, where the user does not choose it."""
+    greys = {key: value for name in names for key, value in get_dataset(name).greys.items()}
+    return PreparationSettings(**greys)
 
 
 def get_dataset(name: str) -> Dataset:

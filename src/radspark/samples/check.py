@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyspark.sql import functions as F
 
 from radspark.datasets.reading import Source
+from radspark.datasets.registry import suited_preparation
 from radspark.datasets.schema import SPLITS
 from radspark.datasets.splits import Leak, find_leak
 from radspark.frames.reader import read_images
@@ -121,10 +122,11 @@ def check_dataset(
     """
     matched = match_labels(spark, sources, split=split, findings=findings, allow_leak=True)
     frame = matched.frame
+    names = [source.dataset for source in ([sources] if isinstance(sources, Source) else sources)]
     ages, sexes, views = _count_patients(frame)
-    unreadable, flagged = _find_odd_files(spark, frame, preparation or PreparationSettings())
+    unreadable, flagged = _find_odd_files(spark, frame, preparation or suited_preparation(names))
     return DatasetCheck(
-        dataset=" + ".join(source.dataset for source in ([sources] if isinstance(sources, Source) else sources)),
+        dataset=" + ".join(names),
         counts=matched.counts,
         splits=_count_labels(frame, matched.labels),
         leak=find_leak(matched.table),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from radspark.datasets.reading import Source, read_labels
+from radspark.datasets.registry import suited_preparation
 from radspark.datasets.schema import LABEL_TABLE, SPLITS
 from radspark.errors import ArgumentError, DataError, SplitError
 from radspark.frames.reader import read_images
@@ -57,7 +58,7 @@ def load_samples(
 
     Args:
         sources: a data set and its folder, or several, whose samples are put together.
-        preparation: how radiographs become uint8 squares; None takes the defaults.
+        preparation: how radiographs become uint8 squares; None takes what suits the data sets.
         split: which radiographs train, validate and test, in each source; None takes the official parts.
         findings: of several sources, those `common` to all, `all`, or named ones; unknown where a source lacks one.
         num_partitions: partitions of the frame; None leaves it to `read_images`.
@@ -72,9 +73,10 @@ def load_samples(
     if unknown:
         raise ArgumentError(f"splits must be among {', '.join(SPLITS)}, got {', '.join(unknown)}.")
     matched = match_labels(spark, sources, split=split, findings=findings)
-    frame = decode_matched(
-        matched, preparation=preparation or PreparationSettings(), splits=splits, num_partitions=num_partitions
-    )
+    if preparation is None:
+        several = [sources] if isinstance(sources, Source) else sources
+        preparation = suited_preparation(source.dataset for source in several)
+    frame = decode_matched(matched, preparation=preparation, splits=splits, num_partitions=num_partitions)
     return LoadedSamples(frame, matched.labels, matched.counts)
 
 
