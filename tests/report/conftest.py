@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 from radspark.labels import NIH_FINDINGS
-from radspark.metrics import evaluate_scores, roc_curves
-from radspark.report import DataSummary, EvaluationReport, ExampleRadiograph, SplitSize, TrainingReport
+from radspark.metrics import Bootstrap, Scored, evaluate_scored, evaluate_scores, rank, roc_curves
+from radspark.metrics.reliability import reliability_diagram
+from radspark.metrics.subgroups import evaluate_subgroups
+from radspark.report import DataSummary, EvaluationReport, ExampleRadiograph, Mistake, SplitSize, TrainingReport
 from radspark.settings import PRESETS, to_dict
 
 _FLAGS = (
@@ -172,3 +174,31 @@ def training_report() -> TrainingReport:
 def evaluation_report() -> EvaluationReport:
     data, results = _some_radiographs()
     return EvaluationReport(title="A first test", data=data, split="test", **results)
+
+
+@pytest.fixture(scope="session")
+def full_report() -> EvaluationReport:
+    """With all that a report of an evaluation can have."""
+    data, results = _some_radiographs()
+    generator = np.random.default_rng(1)
+    labels = (generator.random((300, len(NIH_FINDINGS))) < 0.1).astype(np.float32)
+    scored = Scored.of(
+        labels,
+        generator.random(labels.shape) * 0.7 + 0.3 * labels,
+        NIH_FINDINGS,
+        patients=np.arange(300) // 2,
+    )
+    columns = [(name, labels[:, i], scored.scores_NC[:, i]) for i, name in enumerate(NIH_FINDINGS)]
+    return EvaluationReport(
+        title="A first test",
+        data=data,
+        split="test",
+        precision_recall={name: rank(*column).precision_recall_curve() for name, *column in columns},
+        reliability={name: reliability_diagram(*column) for name, *column in columns},
+        subgroups=evaluate_subgroups(
+            scored, {"sex": ["FM"[row // 2 % 2] for row in range(300)]}, bootstrap=Bootstrap(resamples=100)
+        ),
+        mistakes=[Mistake(np.zeros((64, 64), np.uint8), "Pleural_Thickening", True, 0.01, 0.99)] * 4,
+        card={"network": "densenet121", "trained on": "nih"},
+        **{**results, "evaluation": evaluate_scored(scored, bootstrap=Bootstrap(resamples=100))},
+    )

@@ -7,16 +7,25 @@ from typing import Any
 
 import pytest
 
-from radspark.report import TrainingReport, write_training_report
+from radspark.report import EvaluationReport, TrainingReport, write_evaluation_report, write_training_report
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("kind", ["training", "evaluation"])
 def test_the_page_asks_for_nothing_and_fits_its_window(
-    browser_page: Any, training_report: TrainingReport, tmp_path: Path, width: int
+    browser_page: Any,
+    training_report: TrainingReport,
+    full_report: EvaluationReport,
+    tmp_path: Path,
+    width: int,
+    kind: str,
 ) -> None:
-    write_training_report(tmp_path / "report.html", training_report)
+    if kind == "training":
+        write_training_report(tmp_path / "report.html", training_report)
+    else:
+        write_evaluation_report(tmp_path / "report.html", full_report)
     browser_page.open(tmp_path / "report.html", width=width)
     requested = {event["params"]["request"]["url"] for event in browser_page.sent("Network.requestWillBeSent")}
     assert {url for url in requested if not url.startswith("data:")} == {(tmp_path / "report.html").as_uri()}
