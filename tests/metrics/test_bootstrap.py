@@ -124,6 +124,14 @@ def test_a_class_of_one_patient_has_no_interval_and_says_why() -> None:
     assert "brier" in mass.intervals
 
 
+def test_a_mean_over_such_findings_alone_has_no_interval() -> None:
+    labels, scores, patients = cohort()
+    labels[:] = (patients == 3)[:, None]
+    evaluation = evaluate_scores(labels, scores, LABELS, patients=patients, bootstrap=Bootstrap(resamples=100))
+    assert evaluation.mean_auroc is not None
+    assert "auroc" not in evaluation.mean_intervals and "brier" in evaluation.mean_intervals
+
+
 @pytest.mark.parametrize(
     ("values", "message"), [({"resamples": 99}, "at least 100"), ({"level": 1.0}, "at least 0.5 and below 1")]
 )

@@ -78,10 +78,12 @@ class Resampled:
         )
 
     def has_support(self, measure: str, column: int) -> bool:
-        """Whether enough patients are in each class for an interval to mean something."""
-        if measure in NEED_NO_CLASS or column >= len(self.patients_in_class_C):
+        """Whether enough patients are in each class for an interval to mean something; of a mean, for one finding."""
+        if measure in NEED_NO_CLASS:
             return True
-        return bool(self.patients_in_class_C[column] >= MIN_PATIENTS)
+        is_mean = column >= len(self.patients_in_class_C)
+        patients = self.patients_in_class_C.max() if is_mean else self.patients_in_class_C[column]
+        return bool(patients >= MIN_PATIENTS)
 
     def interval(self, measure: str, column: int, bootstrap: Bootstrap) -> Interval | None:
         """Of one figure; None where it is undefined or rests on too few patients."""
