@@ -104,6 +104,19 @@ def test_precision_recall_curve_encloses_average_precision(sample: tuple[np.ndar
     assert area == pytest.approx(average_precision(labels, scores), abs=1e-9)
 
 
+def test_a_thinned_precision_recall_curve_keeps_its_ends() -> None:
+    generator = np.random.default_rng(0)
+    labels = (generator.random(5000) < 0.4).astype(float)
+    curve = rank(labels, generator.random(5000)).precision_recall_curve()
+    thinned = curve.thinned(100)
+    assert len(thinned.recall) == 100
+    assert (thinned.recall[0], thinned.recall[-1]) == (curve.recall[0], 1.0)
+    assert set(zip(thinned.recall, thinned.precision, strict=True)) <= set(
+        zip(curve.recall, curve.precision, strict=True)
+    )
+    np.testing.assert_array_equal(curve.thinned(10_000).recall, curve.recall)
+
+
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [([0, 0], "no positive"), ([1, math.nan], "no negative"), ([math.nan, math.nan], "no known label")],

@@ -10,7 +10,15 @@ import matplotlib
 import numpy as np
 
 from radspark.metrics import RocCurve, rank
-from radspark.report.figures import Series, draw_epochs, draw_label_counts, draw_roc
+from radspark.metrics.reliability import reliability_diagram
+from radspark.report.figures import (
+    Series,
+    draw_epochs,
+    draw_label_counts,
+    draw_precision_recall,
+    draw_reliability,
+    draw_roc,
+)
 
 CURVE = RocCurve(np.array([0.0, 0.25, 1.0]), np.array([0.0, 0.75, 1.0]))
 
@@ -39,6 +47,21 @@ def test_roc_curve_is_drawn_through_its_points() -> None:
     across, up = points[:, 0] - points[0, 0], points[0, 1] - points[:, 1]
     np.testing.assert_allclose(across / across[-1], CURVE.false_positive_rate, atol=1e-3)
     np.testing.assert_allclose(up / up[-1], CURVE.true_positive_rate, atol=1e-3)
+
+
+def test_a_precision_recall_curve_of_one_positive_is_a_line() -> None:
+    curve = rank([1, 0, 0], [0.5, 0.9, 0.1]).precision_recall_curve()
+    drawing = draw_precision_recall("Hernia", curve, average_precision=0.5, share=1 / 3)
+    path = re.findall(r'd="(M [^"]*)"[^>]*stroke: var\(--accent\)', drawing)[0]
+    points = np.array(re.findall(r"[-\d.]+", path), float).reshape(-1, 2)
+    assert points[-1, 0] - points[0, 0] > 100
+
+
+def test_bars_of_a_reliability_diagram_end_with_its_axes() -> None:
+    diagram = reliability_diagram(np.array([1.0, 0, 0, 0]), np.array([0.4, 0.1, 0.1, 0.1]))
+    drawing = draw_reliability("Mass", diagram, calibration_error=0.1)
+    assert words_of(drawing)[-1] == "1.1"
+    assert ElementTree.fromstring(drawing).get("aria-label") == "Reliability diagram of Mass, calibration error 0.100"
 
 
 def test_a_drawing_says_to_a_screen_reader_what_it_shows() -> None:

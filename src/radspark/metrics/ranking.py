@@ -36,9 +36,9 @@ class PrecisionRecallCurve:
     precision: Floats
 
     def thinned(self, max_points: int = 250) -> PrecisionRecallCurve:
-        """At most so many of its points, evenly along recall, with the last; for drawing."""
-        step = math.ceil(len(self.recall) / max_points)
-        return PrecisionRecallCurve(self.recall[step - 1 :: step], self.precision[step - 1 :: step])
+        """At most so many of its points, with the first and the last; for drawing."""
+        kept = np.linspace(0, len(self.recall) - 1, min(len(self.recall), max_points)).round().astype(np.int64)
+        return PrecisionRecallCurve(self.recall[kept], self.precision[kept])
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -54,15 +55,16 @@ def draw_precision_recall(name: str, curve: PrecisionRecallCurve, *, average_pre
     def draw(figure: Figure) -> None:
         axes = _unit_square(figure)
         axes.plot([0, 1], [share, share], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
-        axes.step(curve.recall, curve.precision, where="pre", color=ACCENT, linewidth=1.5, clip_on=False)
+        recall, precision = np.append(0, curve.recall), np.append(curve.precision[:1], curve.precision)
+        axes.step(recall, precision, where="pre", color=ACCENT, linewidth=1.5, clip_on=False)
 
     description = f"Precision-recall curve of {name}, average precision {average_precision:.3f}"
     return render_svg(draw, width=150, height=146, name=f"pr-{name}", description=description)
 
 
 def draw_reliability(name: str, diagram: ReliabilityDiagram, *, calibration_error: float) -> Markup:
-    """Share with the finding (upwards) against mean probability, from 0 to the largest of both."""
-    top = float(max(diagram.predicted.max(), min(diagram.high.max(), 1.0))) * 1.03
+    """Share with the finding (upwards) against mean probability, from 0 to somewhat above both; bars are cut there."""
+    top = float(max(diagram.predicted.max(), diagram.observed.max(), 1e-3)) * 1.15
     ticks = (0.0, top / 2, top)
 
     def draw(figure: Figure) -> None:
