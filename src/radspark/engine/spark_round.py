@@ -86,7 +86,6 @@ def explain(message: str) -> Exception:
     _, found, traceback = message.partition("Traceback (most recent call last):")
     if found:
         return UserCodeError(f"a worker could not start:\n{found}{traceback.split('at org.apache.spark')[0].rstrip()}")
-    logger.debug("Spark's reason: %s", message)
     reasons = list(dict.fromkeys(_REASONS.findall(message)))
     return RoundLostError(f"Spark ended the job ({'; '.join(reasons) or 'for a reason that is in its own log'})")
 

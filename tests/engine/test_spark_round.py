@@ -1,0 +1,22 @@
+"""What a lost round is told as."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from radspark.engine.spark_round import explain
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_a_reason_of_sparks_is_repeated_without_the_file_that_it_names(caplog: pytest.LogCaptureFixture) -> None:
+    message = (
+        "Job aborted due to stage failure: Task 0 failed: ExecutorLostFailure (executor 1 exited caused by one of the "
+        "running tasks): java.io.FileNotFoundException: File file:/data/John Smith 00000004_000.png does not exist"
+    )
+    with caplog.at_level(logging.DEBUG, logger="radspark"):
+        said = str(explain(message))
+    assert said == "Spark ended the job (ExecutorLostFailure (executor 1 exited caused by one of the running tasks))"
+    assert caplog.messages == []
