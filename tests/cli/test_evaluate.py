@@ -16,7 +16,7 @@ from command_line import train_words
 from pyspark.sql import SparkSession
 from sklearn.metrics import roc_auc_score
 
-from radspark.cli.evaluate_bundle import choose_data
+from radspark.cli.evaluate_bundle import choose_split
 from radspark.datasets.reading import Source
 from radspark.errors import SplitError
 from radspark.labels import NIH_FINDINGS
@@ -115,26 +115,26 @@ TRAINED = DataSettings("nih", SplitSettings("patient", validation_share=0.3, see
 @pytest.mark.parametrize(
     ("flags", "chosen"),
     [
-        ({}, TRAINED),
-        ({"seed": 5, "policy": "patient"}, TRAINED),
-        ({"validation_share": 0.1}, DataSettings("nih", SplitSettings("patient", validation_share=0.1, seed=5))),
+        ({}, TRAINED.split),
+        ({"seed": 5, "policy": "patient"}, TRAINED.split),
+        ({"validation_share": 0.1}, SplitSettings("patient", validation_share=0.1, seed=5)),
     ],
 )
-def test_a_data_set_is_split_as_in_training(flags: dict[str, Any], chosen: DataSettings) -> None:
-    assert choose_data(TRAINED, "nih", split="test", flags={"seed": None, **flags}) == chosen
+def test_a_data_set_is_split_as_in_training(flags: dict[str, Any], chosen: SplitSettings) -> None:
+    assert choose_split(TRAINED, "nih", split="test", flags={"seed": None, **flags}) == chosen
 
 
 def test_a_bundle_that_does_not_say_how_and_another_data_set_take_the_flags() -> None:
     flags = {"policy": None, "seed": 9}
-    assert choose_data(None, "nih", split="test", flags=flags) == DataSettings("nih", SplitSettings(seed=9))
-    assert choose_data(TRAINED, "other", split="test", flags=flags) == DataSettings("other", SplitSettings(seed=9))
+    assert choose_split(None, "nih", split="test", flags=flags) == SplitSettings(seed=9)
+    assert choose_split(TRAINED, "other", split="test", flags=flags) == SplitSettings(seed=9)
 
 
 def test_a_flag_that_could_test_on_training_patients_is_refused() -> None:
     with pytest.raises(
         SplitError, match=r"^--split-seed 6 \(in training 5\) can put patients that the bundle was trained on"
     ):
-        choose_data(TRAINED, "nih", split="test", flags={"seed": 6})
+        choose_split(TRAINED, "nih", split="test", flags={"seed": 6})
 
 
 def test_the_command_that_train_prints_tests_on_the_patients_left_aside(

@@ -49,10 +49,10 @@ def test_help_shows_the_defaults_that_live_in_the_preset(radspark: Radspark, mon
 
 
 def raise_error(error: BaseException) -> object:
-    def check_data_choice(*_: object) -> None:
+    def choose_data(*_: object, **__: object) -> None:
         raise error
 
-    return check_data_choice
+    return choose_data
 
 
 CHECK = ("data", "check", "--dataset", "nih", "--data-dir", "d")
@@ -61,7 +61,7 @@ CHECK = ("data", "check", "--dataset", "nih", "--data-dir", "d")
 def test_an_error_is_one_sentence_and_the_trace_is_shown_with_debug(
     radspark: Radspark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "check_data_choice", raise_error(ArgumentError("size must be 5.")))
+    monkeypatch.setattr(data, "choose_data", raise_error(ArgumentError("size must be 5.")))
     assert radspark(*CHECK).sentence == "error: size must be 5."
     with pytest.raises(ValueError, match="size must be 5"):
         radspark(*CHECK, "--debug")
@@ -69,14 +69,14 @@ def test_an_error_is_one_sentence_and_the_trace_is_shown_with_debug(
 
 def test_a_failure_of_spark_is_its_first_line(radspark: Radspark, monkeypatch: pytest.MonkeyPatch) -> None:
     error = PySparkException("An error occurred while calling o1.x.\n: org.X: no space\n\tat java.lang.Y")
-    monkeypatch.setattr(data, "check_data_choice", raise_error(error))
+    monkeypatch.setattr(data, "choose_data", raise_error(error))
     outcome = radspark(*CHECK)
     assert outcome.code == 1
     assert outcome.err == "error: Spark failed: org.X: no space (--debug shows where)\n"
 
 
 def test_a_bug_keeps_its_trace(radspark: Radspark, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "check_data_choice", raise_error(KeyError("x")))
+    monkeypatch.setattr(data, "choose_data", raise_error(KeyError("x")))
     with pytest.raises(KeyError):
         radspark(*CHECK)
 
@@ -95,19 +95,19 @@ def test_a_full_disk_is_told_with_its_remedy() -> None:
 def test_radsparks_warnings_are_lines_on_stderr_and_other_packages_are_silent(
     radspark: Radspark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def warn(*_: object) -> None:
+    def warn(*_: object, **__: object) -> None:
         logging.getLogger("radspark.x").info("hidden")
         logging.getLogger("radspark.x").warning("3 of %d files", 5)
         logging.getLogger("py4j").error("hidden")
         logging.exception("hidden, and by the root logger")
         raise ArgumentError("end")
 
-    monkeypatch.setattr(data, "check_data_choice", warn)
+    monkeypatch.setattr(data, "choose_data", warn)
     assert radspark(*CHECK).err == "warning: 3 of 5 files\nerror: end\n"
 
 
 def test_long_lines_are_not_broken(radspark: Radspark, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "check_data_choice", raise_error(ArgumentError("word " * 100)))
+    monkeypatch.setattr(data, "choose_data", raise_error(ArgumentError("word " * 100)))
     assert len(radspark(*CHECK).err.splitlines()) == 1
 
 

@@ -94,7 +94,7 @@ def test_a_crop_larger_than_the_image_is_refused() -> None:
 
 
 def test_a_data_set_asks_for_its_greys_unless_the_file_chooses_them(tmp_path: Path) -> None:
-    assert resolve(dataset="nih") == PRESETS["default"]
-    assert resolve(dataset="padchest").preparation.sixteen_bit == "used_bits"
+    assert resolve(datasets=["nih"]) == PRESETS["default"]
+    assert resolve(datasets=["padchest"]).preparation.sixteen_bit == "used_bits"
     file = write(tmp_path, '[preparation]\nsixteen_bit = "full"')
-    assert resolve(file, dataset="padchest").preparation.sixteen_bit == "full"
+    assert resolve(file, datasets=["padchest"]).preparation.sixteen_bit == "full"

@@ -1,28 +1,38 @@
-"""`radspark data`: make a synthetic data set, and check a real one before it is used."""
+"""`radspark data`: make a synthetic data set, check a real one before it is used, and prepare it for many uses."""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from radspark.cli.console import console, say, working
+from radspark.cli.data_choice import choose_data
 from radspark.cli.options import (
     DATA,
     Conf,
-    DataDir,
-    DatasetName,
+    DataDirs,
+    DatasetNames,
+    FindingNames,
+    LabelRules,
     Master,
     SplitPolicyName,
+    TestFrom,
+    TestShare,
+    TestSites,
     ValidationShare,
-    check_data_choice,
     make_output_folder,
     parse_conf,
 )
 from radspark.cli.unreadable import FILE_NAME, write_unreadable
+from radspark.errors import ArgumentError
+from radspark.samples.duplicates import Twins
+from radspark.samples.prepared_set import PreparedSet
+from radspark.settings import PreparationSettings, SplitSettings, from_dict
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,9 +40,10 @@ if TYPE_CHECKING:
     from radspark.datasets.phantom import PhantomSummary
     from radspark.samples.check import DatasetCheck
 
-app = typer.Typer(help="Make a synthetic data set, or check one.", no_args_is_help=True)
+app = typer.Typer(help="Make a synthetic data set; check or prepare one.", no_args_is_help=True)
 
 FAULTY = 3
+STOPPED = 130
 
 
 PHANTOM_EXAMPLES = """Example:
@@ -45,7 +56,13 @@ CHECK_EXAMPLES = """Example:
 
   radspark data check --dataset nih --data-dir ChestX-ray14 --out check
 
-Exit code: 0 if all is well, 3 if some files cannot be read or a patient stands in two splits."""
+Exit code: 0 if all is well, 3 if some files cannot be read, or patients or pixels stand in two splits."""
+
+PREPARE_EXAMPLES = """Examples:
+
+  radspark data prepare --dataset nih --data-dir ChestX-ray14 --out prepared
+
+  radspark train --dataset prepared --data-dir prepared --out runs/first"""
 
 
 @app.command("phantom", epilog=PHANTOM_EXAMPLES)
@@ -84,39 +101,48 @@ def make_phantom(out: Path, *, num_images: int, seed: int, size: int) -> Phantom
 
 @app.command("check", epilog=CHECK_EXAMPLES)
 def check(
-    dataset: DatasetName,
-    data_dir: DataDir,
+    dataset: DatasetNames,
+    data_dir: DataDirs,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for check.json, unreadable.csv and flagged.csv (which name files).")
+        Path | None,
+        typer.Option(
+            help="Folder for check.json, splits.csv, unreadable.csv, flagged.csv and duplicates.csv (which name files)."
+        ),
     ] = None,
     split_policy: SplitPolicyName = "official",
     validation_share: ValidationShare = 0.1,
+    test_share: TestShare = 0.2,
+    test_site: TestSites = None,
+    test_from: TestFrom = None,
+    label_rule: LabelRules = None,
+    findings: FindingNames = "common",
     seed: Annotated[int, typer.Option(help="Of the split.", rich_help_panel=DATA)] = 0,
     master: Master = None,
     conf: Conf = None,
 ) -> None:
-    """Count what is there, decode every radiograph, and look for leaks between splits."""
-    check_data_choice(dataset, split_policy)
+    """Count what is there, decode every radiograph, and look for patients and pixels in two splits."""
+    split = SplitSettings(split_policy, validation_share, test_share, seed, tuple(test_site or ()), test_from)
+    data = choose_data(dataset, data_dir, label_rules=label_rule or (), findings=findings, split=split)
+    if isinstance(data.sources, PreparedSet):
+        raise ArgumentError("--dataset must be a data set's layout: a prepared set was checked while it was made.")
     settings = parse_conf(conf)
     if out is not None:
         make_output_folder(out)
 
-    from radspark.datasets.reading import Source
     from radspark.frames import get_session
     from radspark.samples.check import check_dataset
-    from radspark.settings import SplitSettings
 
     with working("starting Spark ..."):
         spark = get_session(master=master, conf=settings)
     with working("decoding every radiograph ..."):
-        split = SplitSettings(policy=split_policy, validation_share=validation_share, seed=seed)
-        found = check_dataset(spark, Source(dataset, data_dir), split=split)
+        found = check_dataset(spark, data.sources, split=data.split, findings=data.findings)
     say(found.counts.summary())
     console.print(_findings_table(found))
     for name, values in (("ages", found.ages), ("sexes", found.sexes), ("views", found.views)):
         say(f"{name}: " + ", ".join(f"{key} {count:,}" for key, count in values.items()))
     say(
-        f"unreadable: {len(found.unreadable):,}   patients in more than one split: {found.leak.num_patients:,}",
+        f"unreadable: {len(found.unreadable):,}   patients in more than one split: {found.leak.num_patients:,}   "
+        f"same pixels in two splits: {found.pixel_leak.num_exact:,}   near twins: {found.pixel_leak.num_near:,}",
         style="" if found.is_clean else "red",
     )
     for reason, count in found.to_dict()["unreadable_errors"].items():
@@ -129,6 +155,70 @@ def check(
         _write_check(found, out)
     if not found.is_clean:
         raise typer.Exit(FAULTY)
+
+
+@app.command("prepare", epilog=PREPARE_EXAMPLES)
+def prepare(
+    dataset: DatasetNames,
+    data_dir: DataDirs,
+    out: Annotated[str, typer.Option(help="Folder of the prepared set, on any file system of Spark.", metavar="DIR")],
+    image_size: Annotated[int, typer.Option(help="Side of the prepared images in pixels.")] = 256,
+    aspect: Annotated[str, typer.Option(help="stretch, or pad with black.")] = "stretch",
+    grey_range: Annotated[str, typer.Option(help="What maps to black and white; docs/formats.md.")] = "auto",
+    split_policy: SplitPolicyName = "official",
+    validation_share: ValidationShare = 0.1,
+    test_share: TestShare = 0.2,
+    test_site: TestSites = None,
+    test_from: TestFrom = None,
+    label_rule: LabelRules = None,
+    findings: FindingNames = "common",
+    seed: Annotated[int, typer.Option(help="Of the split.", rich_help_panel=DATA)] = 0,
+    files_per_batch: Annotated[int, typer.Option(help="Files between two states that last.")] = 10_000,
+    watch: Annotated[
+        float | None,
+        typer.Option(
+            help="Look for new files so often, until Ctrl-C.", show_default="once, for what is there", metavar="SECONDS"
+        ),
+    ] = None,
+    master: Master = None,
+    conf: Conf = None,
+) -> None:
+    """Decode radiographs once and keep them as Parquet, for `train` and `evaluate` as --dataset prepared.
+
+    The same command again goes on where it stopped, and adds new files.
+    """
+    split = SplitSettings(split_policy, validation_share, test_share, seed, tuple(test_site or ()), test_from)
+    data = choose_data(dataset, data_dir, label_rules=label_rule or (), findings=findings, split=split)
+    if isinstance(data.sources, PreparedSet):
+        raise ArgumentError("--dataset must be a data set's layout, not a prepared set.")
+    chosen = {"size": image_size, "aspect": aspect, "grey_range": grey_range}
+    preparation = from_dict(PreparationSettings, chosen, where="preparation")
+    settings = parse_conf(conf)
+
+    from radspark.frames import get_session
+    from radspark.samples.prepare import prepare_samples
+
+    with working("starting Spark ..."):
+        spark = get_session(master=master, conf=settings)
+    try:
+        with working("preparing ..."):
+            manifest = prepare_samples(
+                spark,
+                data.sources,
+                out,
+                preparation=preparation,
+                split=data.split,
+                findings=data.findings,
+                files_per_batch=files_per_batch,
+                watch_seconds=watch,
+            )
+    except KeyboardInterrupt:
+        say("\nstopped; the batches that were written stay. The same command goes on.", style="yellow")
+        raise typer.Exit(STOPPED) from None
+    splits = ", ".join(f"{count:,} {name}" for name, count in manifest.by_split.items())
+    say(f"{manifest.num_samples:,} samples ({splits}) in {len(manifest.batches):,} batches: {out}")
+    say(f"{manifest.num_refused:,} files refused: {out}/quarantine", style="yellow" if manifest.num_refused else "")
+    say(f"fingerprint: {manifest.fingerprint}")
 
 
 def _findings_table(found: DatasetCheck) -> Table:
@@ -149,7 +239,13 @@ def _findings_table(found: DatasetCheck) -> Table:
 def _write_check(found: DatasetCheck, out: Path) -> None:
     (out / "check.json").write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")
     write_unreadable(found.unreadable, out / FILE_NAME)
-    with (out / "flagged.csv").open("w", newline="", encoding="utf-8") as handle:
+    _write_csv(out / "flagged.csv", ("path", "warning"), found.flagged)
+    _write_csv(out / "duplicates.csv", Twins._fields, found.pixel_leak.pairs)
+    _write_csv(out / "splits.csv", ("image_id", "split"), found.placed)
+
+
+def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
-        writer.writerow(["path", "warning"])
-        writer.writerows(found.flagged)
+        writer.writerow(header)
+        writer.writerows(rows)

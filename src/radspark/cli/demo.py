@@ -10,9 +10,10 @@ import typer
 
 from radspark.cli.console import say
 from radspark.cli.data import make_phantom
+from radspark.cli.data_choice import choose_data
 from radspark.cli.evaluate_bundle import evaluate_to_folder
 from radspark.cli.options import Conf, Master, make_output_folder, parse_conf
-from radspark.cli.training_run import TrainingData, train_to_folder
+from radspark.cli.training_run import train_to_folder
 from radspark.settings import (
     AugmentationSettings,
     Cosine,
@@ -52,7 +53,7 @@ def demo(
     make_phantom(data_dir, num_images=images, seed=seed, size=IMAGE_SIZE)
     run = out / "run"
     shutil.rmtree(run, ignore_errors=True)
-    train_to_folder(RECIPE, TrainingData("nih", str(data_dir)), run, master=master, conf=settings)
+    train_to_folder(RECIPE, choose_data(["nih"], [str(data_dir)]), run, master=master, conf=settings)
     evaluate_to_folder(str(run / "bundle"), "nih", str(data_dir), out, split="test", master=master, conf=settings)
     shutil.rmtree(out / "bundle", ignore_errors=True)
     shutil.copytree(run / "bundle", out / "bundle")

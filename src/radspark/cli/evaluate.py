@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from radspark.cli.console import say
-from radspark.cli.options import DATA, Conf, Master, parse_conf
+from radspark.cli.options import DATA, Conf, LabelRules, Master, parse_conf
 from radspark.datasets.registry import DATASETS
 from radspark.datasets.splits import SPLIT_POLICIES
 from radspark.errors import ArgumentError
@@ -44,7 +44,9 @@ def evaluate(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help=f"Layout of the data: {', '.join(DATASETS)}.", show_default=False, rich_help_panel=DATA),
+        typer.Option(
+            help=f"Layout of the data: {', '.join(DATASETS)}, or prepared.", show_default=False, rich_help_panel=DATA
+        ),
     ] = None,
     data_dir: Annotated[
         str | None,
@@ -60,6 +62,7 @@ def evaluate(
     validation_share: Annotated[float | None, split_option("Share of training patients kept for validation.")] = None,
     split_seed: Annotated[int | None, split_option("Of the draw of patients for the split.")] = None,
     seed: Annotated[int, typer.Option(help="Of the resamples.", rich_help_panel=STATISTICS)] = 0,
+    label_rule: LabelRules = None,
     predictions: Annotated[
         Path | None, predictions_option("CSV or Parquet: an id column and a column per finding.", metavar="FILE")
     ] = None,
@@ -142,6 +145,7 @@ def evaluate(
             split_seed=split_seed,
             master=master,
             conf=parse_conf(conf),
+            label_rules=label_rule or (),
             choices=choices,
         )
     say(

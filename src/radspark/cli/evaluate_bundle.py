@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from radspark.cli.console import working
-from radspark.cli.options import check_data_choice, check_split, make_output_folder
+from radspark.cli.data_choice import DataChoice, choose_data
+from radspark.cli.options import check_split, make_output_folder
 from radspark.cli.results import ATTRIBUTES, EvaluationChoices, Judged, judge, report_figures, show_table, write_results
 from radspark.cli.scored_table import ScoredTable
-from radspark.datasets.reading import Source
+from radspark.datasets.splits import get_split_policy
 from radspark.errors import SplitError
-from radspark.samples.origin import leaking_differences
+from radspark.samples.origin import find_origin, leaking_differences
 from radspark.settings import DataSettings, SplitSettings, to_dict
 
 if TYPE_CHECKING:
@@ -49,10 +50,13 @@ def evaluate_to_folder(
     split_seed: int | None = None,
     master: str | None = None,
     conf: dict[str, str] | None = None,
+    label_rules: Sequence[str] = (),
     choices: EvaluationChoices | None = None,
 ) -> Evaluation:
     """Apply a bundle to one split; write metrics, predictions and report, and show the table."""
-    check_data_choice(dataset, split_policy)
+    if split_policy is not None:
+        get_split_policy(split_policy)
+    data = choose_data([dataset], [data_dir], label_rules=label_rules)
     check_split(split)
     make_output_folder(out)
 
@@ -68,9 +72,10 @@ def evaluate_to_folder(
     choices = choices or EvaluationChoices()
     thresholds = model.decision.thresholds_at(choices.operating_point) if model.decision.thresholds else None
     flags = {"policy": split_policy, "validation_share": validation_share, "seed": split_seed}
-    data = choose_data(model.bundle.data, dataset, split=split, flags=flags)
     with working("matching labels and radiographs ..."):
-        matched = relabel(match_labels(spark, Source(dataset, data_dir), split=data.split), model.labels)
+        settings = choose_split(model.bundle.data, dataset, split=split, flags=flags)
+        matched = relabel(match_labels(spark, data.sources, split=settings), model.labels)
+        check_origin(model.bundle.data, matched, split=split)
     samples = decode_matched(matched, preparation=model.bundle.preparation, splits=(split,))
     with working(f"scoring the {split} split ..."):
         scores = score(model, samples)
@@ -93,8 +98,7 @@ def evaluate_to_folder(
             matched,
             judged,
             unreadable,
-            dataset=dataset,
-            data_dir=data_dir,
+            data=data,
             split=split,
             operating_point=None if thresholds is None else choices.operating_point,
         )
@@ -103,7 +107,7 @@ def evaluate_to_folder(
     return judged.evaluation
 
 
-def choose_data(trained: DataSettings | None, dataset: str, *, split: str, flags: Mapping[str, Any]) -> DataSettings:
+def choose_split(trained: DataSettings | None, dataset: str, *, split: str, flags: Mapping[str, Any]) -> SplitSettings:
     """How the data are split: as in training, but for flags that are given; by the defaults for another data set.
 
     Args:
@@ -115,17 +119,32 @@ def choose_data(trained: DataSettings | None, dataset: str, *, split: str, flags
     """
     given = {name: value for name, value in flags.items() if value is not None}
     if trained is None or dataset not in trained.datasets:
-        return DataSettings(dataset, SplitSettings(**given))
-    chosen = DataSettings(dataset, dataclasses.replace(trained.split, **given))
-    if differing := leaking_differences(trained, chosen, split=split):
+        return SplitSettings(**given)
+    chosen = dataclasses.replace(trained.split, **given)
+    if differing := leaking_differences(trained, DataSettings(dataset, chosen), split=split):
         shown = " and ".join(
-            f"{_flag(name)} {getattr(chosen.split, name)} (in training {getattr(trained.split, name)})"
-            for name in differing
+            f"{_flag(name)} {getattr(chosen, name)} (in training {getattr(trained.split, name)})" for name in differing
         )
         raise SplitError(
             f"{shown} can put patients that the bundle was trained on into the {split} split; leave it out."
         )
     return chosen
+
+
+def check_origin(trained: DataSettings | None, matched: MatchedLabels, *, split: str) -> None:
+    """Check that a prepared set, whose split was chosen before, leaves the bundle's patients aside.
+
+    Raises:
+        SplitError: it was split otherwise than in training.
+    """
+    tested = find_origin(matched.frame)
+    if trained is None or tested is None:
+        return
+    if differing := leaking_differences(trained, tested, split=split):
+        raise SplitError(
+            f"the prepared set was split otherwise than in training ({', '.join(differing)}), so that patients the "
+            f"bundle was trained on can be in the {split} split; prepare the data with the training's split."
+        )
 
 
 def _flag(name: str) -> str:
@@ -172,23 +191,22 @@ def build_report(
     judged: Judged,
     unreadable: int,
     *,
-    dataset: str,
-    data_dir: str,
+    data: DataChoice,
     split: str,
     operating_point: str | None,
 ) -> EvaluationReport:
     """What the report of one split says; it names no radiograph and no patient."""
     from radspark.cli.examples import pick_examples
-    from radspark.cli.facts import data_summary, is_synthetic, package_versions
+    from radspark.cli.facts import data_summary, package_versions
     from radspark.cli.mistakes import pick_mistakes
     from radspark.report import EvaluationReport
 
-    synthetic = is_synthetic(matched.frame.sparkSession, data_dir)
+    title, synthetic = data.describe(matched.frame.sparkSession, matched)
     return EvaluationReport(
         title="Evaluation report",
         split=split,
         data=dataclasses.replace(
-            data_summary({split: (len(judged.table), unreadable)}, matched, dataset, synthetic=synthetic),
+            data_summary({split: (len(judged.table), unreadable)}, matched, title, synthetic=synthetic),
             flow=(
                 ("Rows of the label table", matched.counts.labeled),
                 ("With a radiograph here", matched.counts.matched),

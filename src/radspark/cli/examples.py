@@ -25,29 +25,26 @@ def pick_examples(matched: DataFrame, bundle: Bundle, *, split: str) -> list[Exa
     """Radiographs of a split, drawn by a hash of their id, those with findings first.
 
     Args:
-        matched: label table with `path`, not decoded.
+        matched: label table with `path`, or with `image` where it is decoded.
     """
     has_finding = F.array_contains("labels", F.lit(1.0))
     drawn = (
-        matched.where(F.col("split") == split)
-        .orderBy(has_finding.desc(), F.xxhash64("image_id"))
-        .limit(NUM_EXAMPLES)
-        .select("path", "labels")
-        .collect()
+        matched.where(F.col("split") == split).orderBy(has_finding.desc(), F.xxhash64("image_id")).limit(NUM_EXAMPLES)
     )
-    labels = {row["path"]: row["labels"] for row in drawn}
-    if not labels:
+    if "image" not in matched.columns:
+        rows = drawn.select("path", "labels").collect()
+        if not rows:
+            return []
+        table = matched.sparkSession.createDataFrame(rows, "path string, labels array<float>")
+        drawn = read_images(matched.sparkSession, table, settings=bundle.preparation).where("error is null")
+    found = drawn.select("labels", "image").toArrow()
+    if not found.num_rows:
         return []
-    images = read_images(matched.sparkSession, list(labels), settings=bundle.preparation).where("error is null")
-    table = images.select("path", "image").toArrow()
-    if not table.num_rows:
-        return []
-    images_NSS = arrow_to_images(table["image"])
+    images_NSS = arrow_to_images(found["image"])
     probabilities_NC = Predictor(bundle).predict(images_NSS)
     return [
-        _example(pixels, labels[path], probabilities, bundle)
-        for path, pixels, probabilities in zip(table["path"].to_pylist(), images_NSS, probabilities_NC, strict=True)
-        if path in labels
+        _example(pixels, labels, probabilities, bundle)
+        for labels, pixels, probabilities in zip(found["labels"].to_pylist(), images_NSS, probabilities_NC, strict=True)
     ]
 
 

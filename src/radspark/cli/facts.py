@@ -1,4 +1,4 @@
-"""What reports say beside the figures: counts of the data, whether it is synthetic, versions of packages."""
+"""What reports say beside the figures: counts of the data, versions of packages."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from radspark.datasets.phantom.writer import MARK
-from radspark.datasets.registry import get_dataset
 from radspark.datasets.splits import get_split_policy
-from radspark.datasets.tables import in_folder, list_files
 from radspark.report import DataSummary
 from radspark.report.content import SplitSize
 from radspark.samples.origin import find_origin
 from radspark.settings import SplitSettings
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from radspark.samples.combine import MatchedLabels
 
 PACKAGES = ("radspark", "pyspark", "torch", "timm", "numpy", "pillow", "pydicom")
@@ -31,18 +26,14 @@ def package_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
 
 
-def is_synthetic(spark: SparkSession, data_dir: str) -> bool:
-    """Whether the folder was written by `radspark data phantom`."""
-    return bool(list_files(spark, in_folder(data_dir, MARK)))
-
-
 def data_summary(
-    read: Mapping[str, tuple[int, int]], matched: MatchedLabels, dataset: str, *, synthetic: bool
+    read: Mapping[str, tuple[int, int]], matched: MatchedLabels, title: str, *, synthetic: bool
 ) -> DataSummary:
     """Counts for a report.
 
     Args:
         read: split to (readable, unreadable) radiographs.
+        title: of the data, for people.
     """
     origin = find_origin(matched.frame)
     used = matched.frame.where(F.col("split").isin(*read))
@@ -57,7 +48,7 @@ def data_summary(
     }
     assert row is not None, "an aggregate always has a row"
     return DataSummary(
-        name=("Synthetic radiographs in the layout of " if synthetic else "") + get_dataset(dataset).title,
+        name=("Synthetic radiographs in the layout of " if synthetic else "") + title,
         splits=tuple(
             SplitSize(split, readable, unreadable, patients.get(split))
             for split, (readable, unreadable) in read.items()

@@ -56,23 +56,21 @@ def pick_mistakes(matched: DataFrame, bundle: Bundle, table: ScoredTable) -> lis
     """Those radiographs, prepared as the network sees them.
 
     Args:
-        matched: label table with `path`, not decoded.
+        matched: label table with `path`, or with `image` where it is decoded.
     """
     choices = choose_mistakes(table)
     wanted = {table.image_ids[choice.row] for choice in choices}
-    paths = {
-        row["path"]: row["image_id"]
-        for row in matched.where(F.col("image_id").isin(*wanted)).select("image_id", "path").collect()
-    }
-    if not paths:
-        return []
-    images = read_images(matched.sparkSession, list(paths), settings=bundle.preparation).where("error is null")
-    read = images.select("path", "image").toArrow()
+    chosen = matched.where(F.col("image_id").isin(*wanted))
+    if "image" not in matched.columns:
+        rows = chosen.select("image_id", "path").collect()
+        if not rows:
+            return []
+        paths = matched.sparkSession.createDataFrame(rows, "image_id string, path string")
+        chosen = read_images(matched.sparkSession, paths, settings=bundle.preparation).where("error is null")
+    read = chosen.select("image_id", "image").toArrow()
     if not read.num_rows:
         return []
-    pixels = dict(
-        zip([paths.get(path) for path in read["path"].to_pylist()], arrow_to_images(read["image"]), strict=True)
-    )
+    pixels = dict(zip(read["image_id"].to_pylist(), arrow_to_images(read["image"]), strict=True))
     return [
         Mistake(pixels[image], choice.finding, choice.is_present, choice.probability, choice.placement)
         for choice in choices

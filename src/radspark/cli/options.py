@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from radspark.datasets.registry import DATASETS, get_dataset
+from radspark.datasets.registry import DATASETS
 from radspark.datasets.schema import SPLITS
-from radspark.datasets.splits import SPLIT_POLICIES, get_split_policy
+from radspark.datasets.splits import SPLIT_POLICIES
 from radspark.errors import ArgumentError, SetupError
 
 SPARK = "Spark"
@@ -33,15 +33,42 @@ Conf = Annotated[
     list[str] | None,
     typer.Option("--conf", metavar="KEY=VALUE", help="A Spark setting; may be repeated.", rich_help_panel=SPARK),
 ]
-DatasetName = Annotated[
-    str, typer.Option("--dataset", help=f"Layout of the data: {', '.join(DATASETS)}.", rich_help_panel=DATA)
+DatasetNames = Annotated[
+    list[str],
+    typer.Option(
+        "--dataset",
+        help=f"Layout of the data: {', '.join(DATASETS)}, or prepared (what `radspark data prepare` wrote). May be "
+        "repeated, each with its --data-dir.",
+        metavar="NAME",
+        rich_help_panel=DATA,
+    ),
 ]
-DataDir = Annotated[
-    str,
+DataDirs = Annotated[
+    list[str],
     typer.Option(
         "--data-dir",
         help="Folder with label table, lists and images, on any file system of Spark.",
         metavar="DIR",
+        rich_help_panel=DATA,
+    ),
+]
+LabelRules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label-rule",
+        help="What becomes of labels, such as uncertain=ones; with several data sets chexpert.uncertain=ones. May be "
+        "repeated; docs/data.md lists the rules.",
+        show_default="each data set's own",
+        metavar="RULE=VALUE",
+        rich_help_panel=DATA,
+    ),
+]
+FindingNames = Annotated[
+    str,
+    typer.Option(
+        "--findings",
+        help="Of several data sets: those common to all, all, or names with commas between.",
+        metavar="WHICH",
         rich_help_panel=DATA,
     ),
 ]
@@ -57,6 +84,30 @@ SplitPolicyName = Annotated[
 ValidationShare = Annotated[
     float,
     typer.Option("--validation-share", help="Share of training patients kept for validation.", rich_help_panel=DATA),
+]
+TestShare = Annotated[
+    float,
+    typer.Option("--test-share", help="Share of patients who test, where they are drawn.", rich_help_panel=DATA),
+]
+TestSites = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--test-site",
+        help="With --split-policy site: whose radiographs test. May be repeated.",
+        show_default="none",
+        metavar="SITE",
+        rich_help_panel=DATA,
+    ),
+]
+TestFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--test-from",
+        help="With --split-policy date: patients first seen on this day or later test.",
+        show_default="none",
+        metavar="YYYY-MM-DD",
+        rich_help_panel=DATA,
+    ),
 ]
 
 
@@ -77,13 +128,6 @@ def spark_words(master: str | None, conf: Mapping[str, str] | None) -> list[str]
     """The options of a command that start the same Spark again."""
     words = ["--master", master] if master else []
     return words + [word for key, value in (conf or {}).items() for word in ("--conf", f"{key}={value}")]
-
-
-def check_data_choice(dataset: str, split_policy: str | None) -> None:
-    """Raise ArgumentError for an unknown data set or split policy, before Spark starts; it names the nearest."""
-    get_dataset(dataset)
-    if split_policy is not None:
-        get_split_policy(split_policy)
 
 
 def check_split(name: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from radspark.cli.data_choice import PREPARED
 from radspark.datasets.registry import get_dataset
 from radspark.errors import ArgumentError, DataError
 from radspark.settings import PRESETS, Recipe, from_dict, require, to_dict
@@ -32,14 +33,14 @@ def resolve_recipe(
     flags: Mapping[tuple[str, str], Any],
     image_size: int | None,
     crop_size: int | None,
-    dataset: str | None = None,
+    datasets: Sequence[str] = (),
 ) -> Recipe:
     """All choices of a run.
 
     Args:
         flags: (section, field) to value; None where a flag was not given.
         image_size: side of the prepared images; the network sees all of it unless `crop_size` is given.
-        dataset: whose radiographs ask for another preparation than the preset's, unless file or flags choose it.
+        datasets: whose radiographs ask for another preparation than the preset's, unless file or flags choose it.
 
     Raises:
         ArgumentError: an unknown preset, field or value.
@@ -50,8 +51,9 @@ def resolve_recipe(
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ArgumentError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}.{hint}")
     values = to_dict(PRESETS[preset])
-    if dataset is not None:
-        values["preparation"].update(get_dataset(dataset).greys)
+    for name in datasets:
+        if name != PREPARED:
+            values["preparation"].update(get_dataset(name).greys)
     for section, content in (_read(file) if file else {}).items():
         base = values.get(section)
         values[section] = {**base, **content} if isinstance(base, dict) else content

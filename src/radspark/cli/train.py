@@ -7,18 +7,24 @@ from typing import Annotated, Any
 
 import typer
 
+from radspark.cli.data_choice import choose_data
 from radspark.cli.options import (
     Conf,
-    DataDir,
-    DatasetName,
+    DataDirs,
+    DatasetNames,
+    FindingNames,
+    LabelRules,
     Master,
     SplitPolicyName,
+    TestFrom,
+    TestShare,
+    TestSites,
     ValidationShare,
     parse_conf,
 )
 from radspark.cli.recipe_options import resolve_recipe, shown_default
-from radspark.cli.training_run import TrainingData, train_to_folder
-from radspark.settings import PRESETS
+from radspark.cli.training_run import train_to_folder
+from radspark.settings import PRESETS, SplitSettings
 
 RUN = "Run"
 MODEL = "Model"
@@ -29,6 +35,8 @@ EXAMPLES = """Examples:
   radspark train --dataset nih --data-dir ChestX-ray14 --out runs/first
 
   radspark train --dataset nih --data-dir ChestX-ray14 --out runs/r50 --preset deck-adam --batch-size 64
+
+  radspark train --dataset nih --data-dir ChestX-ray14 --dataset chexpert --data-dir CheXpert-v1.0-small --out runs/both
 
   radspark train --dataset nih --data-dir ChestX-ray14 --out runs/again --recipe runs/first/recipe.toml --epochs 30
 
@@ -42,8 +50,8 @@ def choice(section: str, name: str, text: str, *, panel: str, default: str | Non
 
 
 def train(
-    dataset: DatasetName,
-    data_dir: DataDir,
+    dataset: DatasetNames,
+    data_dir: DataDirs,
     out: Annotated[
         Path,
         typer.Option(
@@ -64,6 +72,11 @@ def train(
     ] = False,
     split_policy: SplitPolicyName = "official",
     validation_share: ValidationShare = 0.1,
+    test_share: TestShare = 0.2,
+    test_site: TestSites = None,
+    test_from: TestFrom = None,
+    label_rule: LabelRules = None,
+    findings: FindingNames = "common",
     backbone: Annotated[str | None, choice("model", "backbone", "Architecture, by timm's name.", panel=MODEL)] = None,
     weights: Annotated[
         str | None,
@@ -237,11 +250,14 @@ def train(
         ("decision", "calibration"): calibration,
     }
     resolved = resolve_recipe(
-        file=recipe, preset=preset, flags=flags, image_size=image_size, crop_size=crop_size, dataset=dataset
+        file=recipe, preset=preset, flags=flags, image_size=image_size, crop_size=crop_size, datasets=dataset
+    )
+    split = SplitSettings(
+        split_policy, validation_share, test_share, resolved.training.seed, tuple(test_site or ()), test_from
     )
     train_to_folder(
         resolved,
-        TrainingData(dataset, data_dir, split_policy, validation_share),
+        choose_data(dataset, data_dir, label_rules=label_rule or (), findings=findings, split=split),
         out,
         resume=resume,
         master=master,

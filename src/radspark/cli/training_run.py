@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from radspark.cli.console import say, working
-from radspark.cli.options import check_data_choice, make_output_folder, spark_words
+from radspark.cli.data_choice import DataChoice
+from radspark.cli.options import make_output_folder, spark_words
 from radspark.cli.unreadable import FILE_NAME, write_unreadable
-from radspark.datasets.reading import Source
 from radspark.errors import SetupError, TrainingError
-from radspark.settings import Recipe, SplitSettings, to_dict
+from radspark.samples.prepared_set import PreparedSet
+from radspark.settings import Recipe, to_dict
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -34,19 +35,9 @@ STOPPED = 130
 REPORT_FILE = "report.html"
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingData:
-    """What a run is trained on."""
-
-    dataset: str
-    data_dir: str
-    split_policy: str = "official"
-    validation_share: float = 0.1
-
-
 def train_to_folder(
     recipe: Recipe,
-    data: TrainingData,
+    data: DataChoice,
     out: Path,
     *,
     resume: bool = False,
@@ -54,7 +45,6 @@ def train_to_folder(
     conf: dict[str, str] | None = None,
 ) -> XRayModel:
     """Train and write the run folder."""
-    check_data_choice(data.dataset, data.split_policy)
     make_output_folder(out)
     _check_recipe(recipe)
     _check_folder(out, recipe, resume=resume)
@@ -70,17 +60,14 @@ def train_to_folder(
         spark = get_session(master=master, conf=conf)
     choose_num_workers(spark, recipe.training.num_workers, cores_per_worker=recipe.training.cores_per_worker)
     with working("matching labels and radiographs ..."):
-        split = SplitSettings(
-            policy=data.split_policy, validation_share=data.validation_share, seed=recipe.training.seed
-        )
-        matched = match_labels(spark, Source(data.dataset, data.data_dir), split=split)
+        matched = match_labels(spark, data.sources, split=data.split, findings=data.findings)
     say(matched.counts.summary())
     if not matched.counts.by_split["validation"]:
         logger.warning(
             "no image is left for validation: the last weights are kept, and no report is written; "
             "raise --validation-share"
         )
-    writer = RecipeWriter(recipe, dataclasses.asdict(data), out / "recipe.toml")
+    writer = RecipeWriter(recipe, data.to_dict(), out / "recipe.toml")
     events = TensorBoardObserver(out / "tensorboard")
     try:
         with TrainingScreen() as screen:
@@ -151,27 +138,22 @@ def _fit(
     return estimator.fit(decode_matched(matched, preparation=recipe.preparation, splits=splits))
 
 
-def _how_to_resume(out: Path, data: TrainingData, *, master: str | None, conf: dict[str, str] | None) -> str:
+def _how_to_resume(out: Path, data: DataChoice, *, master: str | None, conf: dict[str, str] | None) -> str:
     if not any((out / "checkpoints").glob("step-*")):
         return "\nstopped before the first checkpoint; start again with the same command."
-    options = {
-        "dataset": data.dataset,
-        "data-dir": data.data_dir,
-        "split-policy": data.split_policy,
-        "validation-share": str(data.validation_share),
-        "out": str(out),
-        "recipe": str(out / "recipe.toml"),
-    }
-    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    words = [*data.words(), "--out", str(out), "--recipe", str(out / "recipe.toml")]
     words += spark_words(master, conf)
     return (
         f"\nstopped; the last checkpoint is whole. To go on:\n  {shlex.join(['radspark', 'train', *words, '--resume'])}"
     )
 
 
-def _what_next(out: Path, data: TrainingData, *, master: str | None, conf: dict[str, str] | None) -> str:
-    words = ["radspark", "evaluate", "--bundle", str(out / "bundle"), "--dataset", data.dataset]
-    words += ["--data-dir", data.data_dir, "--out", str(out / "test"), *spark_words(master, conf)]
+def _what_next(out: Path, data: DataChoice, *, master: str | None, conf: dict[str, str] | None) -> str:
+    first = dataclasses.replace(
+        data, sources=data.sources if isinstance(data.sources, PreparedSet) else data.sources[:1]
+    )
+    words = ["radspark", "evaluate", "--bundle", str(out / "bundle"), *first.source_words()]
+    words += ["--out", str(out / "test"), *spark_words(master, conf)]
     report = out / REPORT_FILE
     return (
         f"\nbundle   {out / 'bundle'}\n"
@@ -181,16 +163,16 @@ def _what_next(out: Path, data: TrainingData, *, master: str | None, conf: dict[
 
 
 def _write_results(
-    spark: SparkSession, model: XRayModel, recipe: Recipe, data: TrainingData, matched: MatchedLabels, out: Path
+    spark: SparkSession, model: XRayModel, recipe: Recipe, data: DataChoice, matched: MatchedLabels, out: Path
 ) -> None:
     from radspark.cli.examples import pick_examples
-    from radspark.cli.facts import data_summary, is_synthetic, package_versions
+    from radspark.cli.facts import data_summary, package_versions
     from radspark.metrics import evaluate_scores, roc_curves
     from radspark.report import TrainingReport, write_training_report
 
     summary = model.summary
     assert summary is not None, "a fitted model has a summary"
-    synthetic = is_synthetic(spark, data.data_dir)
+    title, synthetic = data.describe(spark, matched)
     facts = {"synthetic": synthetic, **model.bundle.training}
     model.bundle = dataclasses.replace(model.bundle, training=facts)
     model.saveBundle(str(out / "bundle"))
@@ -212,7 +194,7 @@ def _write_results(
             data=data_summary(
                 {split: (counts.readable, counts.unreadable) for split, counts in summary.counts.items()},
                 matched,
-                data.dataset,
+                title,
                 synthetic=synthetic,
             ),
             evaluation=evaluate_scores(kept.labels_NC, kept.probabilities_NC, model.labels),

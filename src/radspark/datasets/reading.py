@@ -39,7 +39,7 @@ class Source:
         """The rules as the reader takes them.
 
         Raises:
-            ValueError: an unknown data set, rule or value.
+            ArgumentError: an unknown data set, rule or value.
         """
         return from_dict(get_dataset(self.dataset).rules, self.rules, where=f"the rules of {self.dataset!r}")
 

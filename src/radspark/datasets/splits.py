@@ -40,6 +40,8 @@ class SplitPolicy:
     """Whether `test_share` of the patients are drawn to test."""
     leaks_patients: bool = False
     """Whether a patient can stand in two splits."""
+    is_stable: bool = True
+    """Whether patients stay where they are when others are added."""
     test_settings: tuple[str, ...] = ()
     """Settings that decide who tests."""
 
@@ -122,7 +124,9 @@ SPLIT_POLICIES: Mapping[str, SplitPolicy] = {
     for policy in (
         SplitPolicy("official", split_officially, needs_official=True),
         SplitPolicy("patient", split_by_patient, draws_test=True, test_settings=("test_share", "seed")),
-        SplitPolicy("stratified", split_stratified, draws_test=True, test_settings=("test_share", "seed")),
+        SplitPolicy(
+            "stratified", split_stratified, draws_test=True, is_stable=False, test_settings=("test_share", "seed")
+        ),
         SplitPolicy("site", split_by_site, test_settings=("test_sites",)),
         SplitPolicy("date", split_by_date, test_settings=("test_from",)),
         SplitPolicy("external", split_externally),

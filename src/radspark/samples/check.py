@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from radspark.datasets.reading import Source
 from radspark.datasets.registry import suited_preparation
 from radspark.datasets.schema import SPLITS
-from radspark.datasets.splits import Leak, find_leak
+from radspark.datasets.splits import Leak, find_leak, fingerprint_splits
 from radspark.frames.reader import read_images
+from radspark.samples.duplicates import PixelLeak, find_pixel_leak, hash_images
 from radspark.samples.join import match_labels
 from radspark.settings import PreparationSettings, SplitSettings
 
@@ -72,6 +74,12 @@ class DatasetCheck:
     """By split; `unknown` holds the radiographs in none, if there are any."""
     leak: Leak
     """Over the whole label table, radiographs that are not there included."""
+    pixel_leak: PixelLeak
+    """Radiographs in two splits, by their pixels."""
+    placed: tuple[tuple[str, str | None], ...]
+    """Image id and split of each radiograph, by id. An id can name a patient."""
+    splits_fingerprint: str
+    """Of which radiograph is in which split."""
     unreadable: tuple[UnreadableFile, ...]
     flagged: tuple[FlaggedFile, ...]
     ages: Mapping[str, int]
@@ -81,8 +89,8 @@ class DatasetCheck:
 
     @property
     def is_clean(self) -> bool:
-        """True if every radiograph with a label can be read and no patient stands in two splits."""
-        return not self.unreadable and not self.leak.num_patients
+        """True if every radiograph with a label can be read, and no patient and no pixels stand in two splits."""
+        return not self.unreadable and not self.leak.num_patients and not self.pixel_leak.pairs
 
     def to_dict(self) -> dict[str, Any]:
         """Counts ready for JSON; names no file and no patient."""
@@ -98,6 +106,9 @@ class DatasetCheck:
                 for name, split in self.splits.items()
             },
             "leaking_patients": self.leak.num_patients,
+            "same_pixels": self.pixel_leak.num_exact,
+            "near_twins": self.pixel_leak.num_near,
+            "splits_fingerprint": self.splits_fingerprint,
             "unreadable": len(self.unreadable),
             "unreadable_errors": dict(Counter(file.error for file in self.unreadable).most_common()),
             "flagged": len(self.flagged),
@@ -124,7 +135,7 @@ def check_dataset(
     frame = matched.frame
     names = [source.dataset for source in ([sources] if isinstance(sources, Source) else sources)]
     ages, sexes, views = _count_patients(frame)
-    unreadable, flagged = _find_odd_files(spark, frame, preparation or suited_preparation(names))
+    unreadable, flagged, pixel_leak = _decode(spark, frame, preparation or suited_preparation(names))
     return DatasetCheck(
         dataset=" + ".join(names),
         counts=matched.counts,
@@ -132,6 +143,11 @@ def check_dataset(
         leak=find_leak(matched.table),
         unreadable=unreadable,
         flagged=flagged,
+        pixel_leak=pixel_leak,
+        placed=tuple(
+            (row["image_id"], row["split"]) for row in frame.select("image_id", "split").orderBy("image_id").collect()
+        ),
+        splits_fingerprint=fingerprint_splits(frame),
         ages=ages,
         sexes=sexes,
         views=views,
@@ -178,13 +194,19 @@ def _count_patients(frame: DataFrame) -> tuple[dict[str, int], dict[str, int], d
     )
 
 
-def _find_odd_files(
+def _decode(
     spark: SparkSession, frame: DataFrame, preparation: PreparationSettings
-) -> tuple[tuple[UnreadableFile, ...], tuple[FlaggedFile, ...]]:
-    """Decode all and keep those with an error, and those with a warning alone, by path."""
-    decoded = read_images(spark, frame.select("path"), settings=preparation).select("path", "error", "warning")
-    rows = decoded.where(F.coalesce("error", "warning").isNotNull()).orderBy("path").collect()
+) -> tuple[tuple[UnreadableFile, ...], tuple[FlaggedFile, ...], PixelLeak]:
+    """Decode all once: those with an error, those with a warning alone, by path, and pixels in two splits."""
+    decoded = read_images(spark, frame.select("path", "split"), settings=preparation).persist(StorageLevel.DISK_ONLY)
+    try:
+        odd = decoded.where(F.coalesce("error", "warning").isNotNull()).select("path", "error", "warning")
+        rows = odd.orderBy("path").collect()
+        leak = find_pixel_leak(hash_images(decoded.where(F.col("error").isNull())))
+    finally:
+        decoded.unpersist()
     return (
         tuple(UnreadableFile(row["path"], row["error"]) for row in rows if row["error"] is not None),
         tuple(FlaggedFile(row["path"], row["warning"]) for row in rows if row["error"] is None),
+        leak,
     )

@@ -6,16 +6,16 @@ import dataclasses
 import functools
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pyspark.sql import functions as F
 
-from radspark.datasets.schema import LABEL_TABLE
 from radspark.errors import DataError
 from radspark.labels import LabelSet
 from radspark.samples.counts import JoinCounts, add_counts
+from radspark.settings import DataSettings, SplitSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -50,21 +50,24 @@ def combine(sources: Sequence[Source], found: Sequence[MatchedLabels], *, findin
         DataError: no finding is common to all, or a named one is in none.
     """
     labels = choose_findings([matched.labels for matched in found], findings, names=[s.dataset for s in sources])
-    names = _distinct_names(sources)
+    prefixes = id_prefixes(sources)
 
-    def unite(frames: Sequence[DataFrame]) -> DataFrame:
+    def unite(frames: Iterable[DataFrame]) -> DataFrame:
         return functools.reduce(lambda left, right: left.unionByName(right), frames)
 
-    def ready(frame: DataFrame, matched: MatchedLabels, name: str) -> DataFrame:
-        projected = project_labels(frame, matched.labels, labels)
-        return projected if len(found) == 1 else _with_source(projected, name)
-
     return MatchedLabels(
-        frame=unite([ready(matched.frame, matched, name) for matched, name in zip(found, names, strict=True)]),
-        table=unite([ready(matched.table, matched, name) for matched, name in zip(found, names, strict=True)]),
+        frame=unite(unify(m.frame, m.labels, labels, prefix=p) for m, p in zip(found, prefixes, strict=True)),
+        table=unite(unify(m.table, m.labels, labels, prefix=p) for m, p in zip(found, prefixes, strict=True)),
         labels=labels,
         counts=functools.reduce(add_counts, (matched.counts for matched in found)),
     )
+
+
+def describe_data(sources: Sequence[Source], split: SplitSettings) -> DataSettings:
+    """What is kept of the choice of data, without its paths."""
+    rules = {prefix.rstrip("/"): dict(s.rules) for s, prefix in zip(sources, id_prefixes(sources), strict=True)}
+    name = " + ".join(source.dataset for source in sources)
+    return DataSettings(name, split, rules if len(sources) > 1 else dict(sources[0].rules))
 
 
 def choose_findings(label_sets: Sequence[LabelSet], findings: Findings, *, names: Sequence[str]) -> LabelSet:
@@ -120,20 +123,24 @@ def project_labels(frame: DataFrame, labels: LabelSet, wanted: LabelSet) -> Data
     return frame.withColumn("labels", F.array(*(value.cast("float") for value in values)))
 
 
-def _with_source(frame: DataFrame, name: str) -> DataFrame:
-    ids = {column: F.concat(F.lit(f"{name}/"), F.col(column)) for column in ("image_id", "study_id", "patient_id")}
-    others = [column for column in frame.columns if column not in LABEL_TABLE.names]
-    named = frame.withColumns({**ids, "site": F.coalesce("site", F.lit(name))})
-    return named.select(*LABEL_TABLE.names, *others)
+def unify(frame: DataFrame, labels: LabelSet, wanted: LabelSet, *, prefix: str) -> DataFrame:
+    """Rows of a data set as they stand among those of others: labels in one order, ids and site with its name."""
+    projected = project_labels(frame, labels, wanted)
+    if not prefix:
+        return projected
+    ids = {column: F.concat(F.lit(prefix), F.col(column)) for column in ("image_id", "study_id", "patient_id")}
+    return projected.withColumns({**ids, "site": F.coalesce("site", F.lit(prefix.rstrip("/")))})
 
 
-def _distinct_names(sources: Sequence[Source]) -> list[str]:
-    """The data sets' names, with a number after those that come twice."""
+def id_prefixes(sources: Sequence[Source]) -> list[str]:
+    """`nih/` and so on, with a number after names that come twice; empty for a data set alone."""
+    if len(sources) == 1:
+        return [""]
     seen: Counter[str] = Counter()
     total = Counter(source.dataset for source in sources)
-    names = []
+    prefixes = []
     for source in sources:
         seen[source.dataset] += 1
-        is_alone = total[source.dataset] == 1
-        names.append(source.dataset if is_alone else f"{source.dataset}-{seen[source.dataset]}")
-    return names
+        number = "" if total[source.dataset] == 1 else f"-{seen[source.dataset]}"
+        prefixes.append(f"{source.dataset}{number}/")
+    return prefixes

@@ -14,7 +14,7 @@ from radspark.datasets.tables import Folder, in_folder, list_files
 from radspark.errors import DataError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 
 def find_radiographs(spark: SparkSession, data_dir: Folder, *, images: ImageFiles) -> DataFrame:
@@ -33,8 +33,7 @@ def find_radiographs(spark: SparkSession, data_dir: Folder, *, images: ImageFile
     Raises:
         DataError: there are none.
     """
-    pattern = in_folder(data_dir, f"{{{','.join(images.folders)}}}")
-    paths = list_files(spark, pattern, name_filter=_any_case(IMAGE_EXTENSIONS))
+    paths = list_files(spark, images_pattern(data_dir, images), name_filter=NAME_FILTER)
     if not paths:
         extensions = ", ".join(f".{item}" for item in IMAGE_EXTENSIONS)
         raise DataError(
@@ -42,16 +41,31 @@ def find_radiographs(spark: SparkSession, data_dir: Folder, *, images: ImageFile
             f"{', '.join(folder + '/' for folder in images.folders)}; copy or link the images there."
         )
     files = spark.createDataFrame(pa.table({"path": paths}))
-    extension = F.lower(F.substring_index("path", ".", -1))
-    preference = F.array_position(F.array(*(F.lit(item) for item in IMAGE_EXTENSIONS)), extension)
     return (
         files.groupBy(stem(F.col("path"), num_parts=images.id_parts).alias("stem"))
-        .agg(F.min_by("path", F.struct(preference, "path")).alias("path"), F.count("*").alias("num_files"))
+        .agg(
+            F.min_by("path", F.struct(preference(F.col("path")), "path")).alias("path"), F.count("*").alias("num_files")
+        )
         .select("path", "stem", "num_files")
     )
+
+
+def images_pattern(data_dir: Folder, images: ImageFiles) -> str:
+    """One glob for all folders of radiographs."""
+    return in_folder(data_dir, f"{{{','.join(images.folders)}}}")
+
+
+def preference(path: Column) -> Column:
+    """Lowest for the file to take where several are of one image: by extension, in the order of `IMAGE_EXTENSIONS`."""
+    extension = F.lower(F.substring_index(path, ".", -1))
+    return F.array_position(F.array(*(F.lit(item) for item in IMAGE_EXTENSIONS)), extension)
 
 
 def _any_case(extensions: Sequence[str]) -> str:
     """A glob for names that end so, in capitals or not: `*.{[pP][nN][gG],...}`."""
     spelled = ("".join(f"[{letter}{letter.upper()}]" for letter in item) for item in extensions)
     return f"*.{{{','.join(spelled)}}}"
+
+
+NAME_FILTER = _any_case(IMAGE_EXTENSIONS)
+"""Glob of the names of radiographs."""

@@ -18,11 +18,12 @@ from radspark.datasets.schema import LABEL_TABLE, SPLITS
 from radspark.errors import ArgumentError, DataError, SplitError
 from radspark.frames.reader import read_images
 from radspark.labels import LabelSet
-from radspark.samples.combine import Findings, MatchedLabels, combine
+from radspark.samples.combine import Findings, MatchedLabels, combine, describe_data
 from radspark.samples.counts import JoinCounts, count_matches
 from radspark.samples.files import find_radiographs
 from radspark.samples.origin import mark_origin
-from radspark.settings import DataSettings, PreparationSettings, SplitSettings
+from radspark.samples.prepared_set import PreparedSet, open_prepared
+from radspark.settings import PreparationSettings, SplitSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -46,7 +47,7 @@ class LoadedSamples:
 
 def load_samples(
     spark: SparkSession,
-    sources: Source | Sequence[Source],
+    sources: Source | PreparedSet | Sequence[Source],
     *,
     preparation: PreparationSettings | None = None,
     split: SplitSettings | None = None,
@@ -57,7 +58,8 @@ def load_samples(
     """Read labels, find their radiographs, and join both; a part of the files is enough.
 
     Args:
-        sources: a data set and its folder, or several, whose samples are put together.
+        sources: a data set and its folder, or several, whose samples are put together; or a prepared set, whose
+            preparation, split and findings were chosen when it was made.
         preparation: how radiographs become uint8 squares; None takes what suits the data sets.
         split: which radiographs train, validate and test, in each source; None takes the official parts.
         findings: of several sources, those `common` to all, `all`, or named ones; unknown where a source lacks one.
@@ -73,10 +75,12 @@ def load_samples(
     if unknown:
         raise ArgumentError(f"splits must be among {', '.join(SPLITS)}, got {', '.join(unknown)}.")
     matched = match_labels(spark, sources, split=split, findings=findings)
-    if preparation is None:
+    if preparation is None and not isinstance(sources, PreparedSet):
         several = [sources] if isinstance(sources, Source) else sources
         preparation = suited_preparation(source.dataset for source in several)
-    frame = decode_matched(matched, preparation=preparation, splits=splits, num_partitions=num_partitions)
+    frame = decode_matched(
+        matched, preparation=preparation or PreparationSettings(), splits=splits, num_partitions=num_partitions
+    )
     return LoadedSamples(frame, matched.labels, matched.counts)
 
 
@@ -87,18 +91,23 @@ def decode_matched(
     splits: Collection[str] | None = None,
     num_partitions: int | None = None,
 ) -> DataFrame:
-    """The samples of `LoadedSamples.frame`, decoded when it is used. Arguments and errors are `load_samples`'s."""
+    """The samples of `LoadedSamples.frame`, decoded when it is used, unless they are a prepared set's.
+
+    Arguments and errors are `load_samples`'s.
+    """
     frame = matched.frame
     if splits is not None:
         _check_splits(matched.counts, splits)
         frame = frame.where(F.col("split").isin(*splits))
+    if "image" in frame.columns:
+        return frame.withColumn("error", F.lit(None).cast("string"))
     decoded = read_images(frame.sparkSession, frame, settings=preparation, num_partitions=num_partitions)
     return decoded.select(*LABEL_TABLE.names, "path", "image", "error", "warning")
 
 
 def match_labels(
     spark: SparkSession,
-    sources: Source | Sequence[Source],
+    sources: Source | PreparedSet | Sequence[Source],
     *,
     split: SplitSettings | None = None,
     findings: Findings = "common",
@@ -111,17 +120,15 @@ def match_labels(
     Args:
         allow_leak: leave a patient in two splits to `find_leak`.
     """
+    if isinstance(sources, PreparedSet):
+        return open_prepared(spark, sources.uri)
     several = [sources] if isinstance(sources, Source) else list(sources)
     if not several:
         raise ArgumentError("sources must hold at least one data set, got none.")
     found = [_match_source(spark, source, split=split, allow_leak=allow_leak) for source in several]
     matched = combine(several, found, findings=findings)
     _warn(matched.counts)
-    origin = DataSettings(
-        " + ".join(source.dataset for source in several),
-        split or SplitSettings(),
-        dict(several[0].rules) if len(several) == 1 else {source.dataset: dict(source.rules) for source in several},
-    )
+    origin = describe_data(several, split or SplitSettings())
     return dataclasses.replace(matched, frame=mark_origin(matched.frame, origin))
 
 

@@ -16,6 +16,7 @@ from PIL import Image, PngImagePlugin
 from radspark.datasets.phantom.cohort import PlannedImage, plan_cohort
 from radspark.datasets.phantom.dicom import NOTICE, encode_dicom
 from radspark.datasets.phantom.lesion import Box
+from radspark.datasets.phantom.mark import MARK
 from radspark.datasets.phantom.render import Drawing, render
 from radspark.errors import ArgumentError, DataError, SetupError
 from radspark.labels import NIH_FINDINGS
@@ -29,8 +30,6 @@ LABEL_HEADER = (
 )
 BOX_FRAME = 1024
 BOX_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
-MARK = "phantom.json"
-"""The file by which an earlier phantom is known; it holds the arguments that made it."""
 FORMAT_VERSION = 1
 IMAGE_NAME = re.compile(r"\d{8}_\d{3}\.(png|dcm)")
 
