@@ -2,8 +2,8 @@
 
 Near twins are found by a perceptual hash, the signs of a radiograph's 255 lowest frequencies about their median (pHash,
 Zauner 2010, of 255 bits rather than 63). On the 2,318 radiographs of ChestX-ray14 that we have, at 256 pixels, copies
-that were resized, compressed (JPEG quality 50), brightened or given another gamma are at most 28 bits off, 99.9% of them
-within 24; different radiographs, of one patient or two, at least 50. Crops, flips and inversions are not found.
+that were resized, compressed (JPEG quality 50), brightened or given another gamma are at most 28 bits off, 99.9% of
+them within 24; different radiographs, of one patient or two, at least 50. Crops, flips and inversions are not found.
 
 Shapes: N radiographs, S side, B bits.
 """
