@@ -124,6 +124,6 @@ def test_a_wrong_option_is_refused_before_spark_starts(radspark: Radspark, words
 
 
 def test_a_bug_is_not_told_as_a_mistake_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "check_data_choice", raise_error(ValueError("shapes differ")))
+    monkeypatch.setattr(data, "choose_data", raise_error(ValueError("shapes differ")))
     with own_logging(), pytest.raises(ValueError, match="shapes differ"):
         run(list(CHECK))

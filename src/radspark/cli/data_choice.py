@@ -105,6 +105,9 @@ def choose_data(
     Raises:
         ArgumentError: an unknown data set, rule or policy, or another number of folders than of data sets.
     """
+    for name in datasets:
+        if name != PREPARED:
+            get_dataset(name)
     if len(datasets) != len(data_dirs):
         raise ArgumentError(
             f"--data-dir must be given once for each --dataset ({len(datasets)}), got {len(data_dirs)}."
@@ -118,8 +121,6 @@ def choose_data(
                 "was prepared."
             )
         return DataChoice(PreparedSet(data_dirs[0].rstrip("/")), split=split)
-    for name in datasets:
-        get_dataset(name)
     rules = parse_label_rules(label_rules, datasets)
     sources = tuple(Source(name, folder, rules[name]) for name, folder in zip(datasets, data_dirs, strict=True))
     named = findings if findings in ("common", "all") else tuple(word.strip() for word in findings.split(","))
