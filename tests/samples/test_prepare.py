@@ -11,7 +11,7 @@ import pytest
 
 from radspark.datasets.reading import Source
 from radspark.errors import DataError, SplitError
-from radspark.samples import prepare
+from radspark.samples import prepare_batch
 from radspark.samples.join import load_samples, match_labels
 from radspark.samples.origin import find_origin
 from radspark.samples.prepare import prepare_samples
@@ -90,16 +90,16 @@ def test_fingerprint_does_not_depend_on_batches(spark, write_nih_images, out):
 def test_batch_that_was_cut_off_is_written_once(spark, write_nih_images, out, monkeypatch):
     folder = write_nih_images(ALL)
     expected = run(spark, folder, out + "-sound", files_per_batch=2)
-    whole = prepare.write_manifest
+    whole = prepare_batch.write_manifest
     written = []
 
     def fail_after_second(spark, uri, manifest):
         written.append(manifest)
-        if len(written) == 3:
+        if len(written) == 2:
             raise DataError("the power went.")
         whole(spark, uri, manifest)
 
-    monkeypatch.setattr(prepare, "write_manifest", fail_after_second)
+    monkeypatch.setattr(prepare_batch, "write_manifest", fail_after_second)
     with pytest.raises(DataError, match=r"^the power went\.$"):
         run(spark, folder, out, files_per_batch=2)
     monkeypatch.undo()

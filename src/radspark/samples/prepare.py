@@ -10,27 +10,19 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import Observation
-from pyspark.sql import functions as F
 
-from radspark.datasets.columns import stem
 from radspark.datasets.phantom.mark import is_synthetic
 from radspark.datasets.reading import Source, read_labels
-from radspark.datasets.schema import SPLITS, LabelTable
 from radspark.datasets.splits import check_no_leak, fingerprint_splits, get_split_policy
 from radspark.datasets.tables import list_files
 from radspark.errors import RadsparkError, SplitError
-from radspark.frames.reader import read_images
 from radspark.samples.combine import Findings, choose_findings, describe_data, id_prefixes, unify
-from radspark.samples.files import NAME_FILTER, images_pattern, preference
+from radspark.samples.files import NAME_FILTER
+from radspark.samples.prepare_batch import Part, add_batch, with_image_ids
 from radspark.samples.prepared_set import (
-    QUARANTINE_SCHEMA,
-    SAMPLE_SCHEMA,
     Manifest,
-    PreparedBatch,
     read_manifest,
     read_quarantine,
     read_samples,
@@ -44,29 +36,6 @@ if TYPE_CHECKING:
 
 MAX_FILE_AGE = "36500d"
 """Spark's file stream would pass over files that are a week older than the newest one it has seen."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """One source on its way into a prepared set."""
-
-    source: Source
-    prefix: str
-    """Before the ids of its images; empty where it is the only source."""
-    table: LabelTable
-    """Its frame is as it will be written: ids and labels as all sources have them."""
-    failures: list[RadsparkError] = dataclasses.field(default_factory=list)
-    """What ended its stream; Spark passes on the text alone."""
-
-    @property
-    def name(self) -> str:
-        """Of its batches and its checkpoint."""
-        return self.prefix.rstrip("/") or self.source.dataset
-
-    @property
-    def pattern(self) -> str:
-        """Glob of its radiographs' folders."""
-        return images_pattern(self.source.data_dir, self.table.images)
 
 
 def prepare_samples(
@@ -130,7 +99,7 @@ class Choices:
     findings: Findings
 
 
-def _begin(spark: SparkSession, sources: Source | Sequence[Source], out: str, choices: Choices) -> list[_Part]:
+def _begin(spark: SparkSession, sources: Source | Sequence[Source], out: str, choices: Choices) -> list[Part]:
     """Read the label tables; write a manifest, or check that the one that is there was made by the same choices."""
     several = [sources] if isinstance(sources, Source) else list(sources)
     tables = [read_labels(spark, source, split=choices.split) for source in several]
@@ -139,7 +108,7 @@ def _begin(spark: SparkSession, sources: Source | Sequence[Source], out: str, ch
     parts = []
     for source, prefix, table in zip(several, prefixes, tables, strict=True):
         frame = unify(table.frame, table.labels, labels, prefix=prefix).persist(StorageLevel.DISK_ONLY)
-        parts.append(_Part(source, prefix, dataclasses.replace(table, frame=frame)))
+        parts.append(Part(source, prefix, dataclasses.replace(table, frame=frame)))
     everyone = functools.reduce(lambda left, right: left.unionByName(right), (part.table.frame for part in parts))
     data = describe_data(several, choices.split)
     synthetic = any(is_synthetic(spark, source.data_dir) for source in several)
@@ -177,7 +146,7 @@ def check_same_choices(found: Manifest, planned: Manifest, out: str) -> None:
 
 
 def _start(
-    spark: SparkSession, part: _Part, out: str, *, files_per_batch: int, watch_seconds: float | None
+    spark: SparkSession, part: Part, out: str, *, files_per_batch: int, watch_seconds: float | None
 ) -> StreamingQuery:
     stream = (
         spark.readStream.format("binaryFile")
@@ -204,7 +173,7 @@ def _start(
     return writer.trigger(processingTime=f"{watch_seconds} seconds").start()
 
 
-def _wait(query: StreamingQuery, part: _Part) -> None:
+def _wait(query: StreamingQuery, part: Part) -> None:
     try:
         query.awaitTermination()
     except StreamingQueryException:
@@ -215,7 +184,7 @@ def _wait(query: StreamingQuery, part: _Part) -> None:
         query.stop()
 
 
-def _add_unseen(spark: SparkSession, part: _Part, out: str) -> None:
+def _add_unseen(spark: SparkSession, part: Part, out: str) -> None:
     """Files that Spark's stream passes over in silence, those of zero bytes, get their row in the quarantine too."""
     manifest = read_manifest(spark, out)
     assert manifest is not None, "it was written at the beginning"
@@ -223,84 +192,10 @@ def _add_unseen(spark: SparkSession, part: _Part, out: str) -> None:
     own = [batch for name, batch in manifest.batches.items() if name.startswith(f"{part.name}-")]
     if len(paths) <= sum(batch.samples + batch.refused for batch in own):
         return
-    files = _with_image_ids(spark, paths, part)
+    files = with_image_ids(spark, paths, part)
     unseen = files.join(read_samples(spark, out, manifest).select("image_id"), "image_id", "left_anti")
     unseen = unseen.join(read_quarantine(spark, out, manifest).select("path"), "path", "left_anti")
     missed = [row["path"] for row in unseen.select("path").collect()]
     if missed:
         number = sum(name.startswith(f"{part.name}-unseen-") for name in manifest.batches)
         add_batch(spark, part, out, missed, name=f"{part.name}-unseen-{number:06d}")
-
-
-def _with_image_ids(spark: SparkSession, paths: Sequence[str], part: _Part) -> DataFrame:
-    """`path, image_id, preference`, lowest for the file to take where several are of one image."""
-    files = spark.createDataFrame(pa.table({"path": pa.array(paths, pa.string())}))
-    image_id = F.concat(F.lit(part.prefix), stem(F.col("path"), num_parts=part.table.images.id_parts))
-    return files.select("path", image_id.alias("image_id"), preference(F.col("path")).alias("preference"))
-
-
-def add_batch(spark: SparkSession, part: _Part, out: str, paths: Sequence[str], *, name: str) -> None:
-    """Prepare some files and let them count; a batch of the same name is written anew."""
-    manifest = read_manifest(spark, out)
-    assert manifest is not None, "it was written at the beginning"
-    manifest = manifest.without_batch(name)
-    files = _with_image_ids(spark, paths, part).collect()
-    best: dict[str, str] = {}
-    for row in sorted(files, key=lambda row: (row["preference"], row["path"])):
-        best.setdefault(row["image_id"], row["path"])
-    found = spark.createDataFrame(pa.table({"image_id": pa.array(best.keys()), "path": pa.array(best.values())}))
-    labeled = part.table.frame.join(F.broadcast(found), "image_id").persist(StorageLevel.MEMORY_AND_DISK)
-    known = {row["image_id"] for row in labeled.select("image_id").collect()}
-    earlier = read_samples(spark, out, manifest).select("image_id").join(F.broadcast(found), "image_id", "left_semi")
-    taken = {row["image_id"] for row in earlier.collect()}
-    refused = []
-    for row in files:
-        if row["image_id"] not in known:
-            refused.append((row["path"], "no row in the label table names it."))
-        elif row["image_id"] in taken:
-            refused.append((row["path"], "another file of this image was prepared before."))
-        elif row["path"] != best[row["image_id"]]:
-            refused.append((row["path"], "another file of this image is prepared."))
-    chosen = labeled.where(~F.col("image_id").isin(*taken)) if taken else labeled
-    batch = _write(spark, chosen if known - taken else None, refused, manifest.preparation, out=out, name=name)
-    write_manifest(spark, out, manifest.with_batch(name, batch))
-    labeled.unpersist()
-
-
-def _write(
-    spark: SparkSession,
-    chosen: DataFrame | None,
-    refused: Sequence[tuple[str, str]],
-    preparation: PreparationSettings,
-    *,
-    out: str,
-    name: str,
-) -> PreparedBatch:
-    """Decode the chosen rows; write the samples, and into the quarantine what was refused before or cannot be read."""
-    counts: dict[str, int] = {}
-    combined = 0
-    unreadable: list[tuple[str, str]] = []
-    if chosen is not None:
-        decoded = read_images(spark, chosen, settings=preparation).persist(StorageLevel.DISK_ONLY)
-        samples = decoded.where("error is null").select(*SAMPLE_SCHEMA.names)
-        seen = Observation()
-        observed = samples.observe(
-            seen,
-            F.bit_xor(F.xxhash64("image_id", "split", "labels", "image.data")).alias("hash"),
-            F.count(F.lit(1)).alias("samples"),
-            *(F.count_if(F.col("split") == split).alias(split) for split in SPLITS),
-        )
-        observed.write.mode("overwrite").partitionBy("split").parquet(f"{out}/samples/batch={name}")
-        rows = decoded.where("error is not null").select("path", "error").collect()
-        unreadable = [(row["path"], row["error"]) for row in rows]
-        decoded.unpersist()
-        counts = {key: value for key, value in seen.get.items() if key != "hash"}
-        combined = seen.get["hash"] or 0
-    table = spark.createDataFrame([*refused, *unreadable], QUARANTINE_SCHEMA)
-    table.coalesce(1).write.mode("overwrite").parquet(f"{out}/quarantine/batch={name}")
-    return PreparedBatch(
-        samples=counts.get("samples", 0),
-        refused=len(refused) + len(unreadable),
-        by_split={split: counts[split] for split in SPLITS if counts.get(split)},
-        hash=f"{combined & (1 << 64) - 1:016x}",
-    )
