@@ -29,10 +29,11 @@ from radspark.cli.options import (
     parse_conf,
 )
 from radspark.cli.unreadable import FILE_NAME, write_unreadable
+from radspark.datasets.registry import suited_preparation
 from radspark.errors import ArgumentError
 from radspark.samples.duplicates import Twins
 from radspark.samples.prepared_set import PreparedSet
-from radspark.settings import PreparationSettings, SplitSettings, from_dict
+from radspark.settings import PreparationSettings, SplitSettings, from_dict, to_dict
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -192,7 +193,8 @@ def prepare(
     if isinstance(data.sources, PreparedSet):
         raise ArgumentError("--dataset must be a data set's layout, not a prepared set.")
     chosen = {"size": image_size, "aspect": aspect, "grey_range": grey_range}
-    preparation = from_dict(PreparationSettings, chosen, where="preparation")
+    suited = to_dict(suited_preparation(dataset))
+    preparation = from_dict(PreparationSettings, {**suited, **chosen}, where="preparation")
     settings = parse_conf(conf)
 
     from radspark.frames import get_session

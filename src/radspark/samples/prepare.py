@@ -15,6 +15,7 @@ from pyspark.errors import StreamingQueryException
 
 from radspark.datasets.phantom.mark import is_synthetic
 from radspark.datasets.reading import Source, read_labels
+from radspark.datasets.registry import suited_preparation
 from radspark.datasets.splits import check_no_leak, fingerprint_splits, get_split_policy
 from radspark.datasets.tables import list_files
 from radspark.errors import RadsparkError, SplitError
@@ -67,9 +68,9 @@ def prepare_samples(
     """
     require(files_per_batch >= 1, f"files_per_batch must be at least 1, got {files_per_batch}.")
     out = out.rstrip("/")
-    parts = _begin(
-        spark, sources, out, Choices(preparation or PreparationSettings(), split or SplitSettings(), findings)
-    )
+    several = [sources] if isinstance(sources, Source) else list(sources)
+    suited = suited_preparation(source.dataset for source in several)
+    parts = _begin(spark, several, out, Choices(preparation or suited, split or SplitSettings(), findings))
     try:
         queries = []
         for part in parts:
@@ -99,9 +100,8 @@ class Choices:
     findings: Findings
 
 
-def _begin(spark: SparkSession, sources: Source | Sequence[Source], out: str, choices: Choices) -> list[Part]:
+def _begin(spark: SparkSession, several: Sequence[Source], out: str, choices: Choices) -> list[Part]:
     """Read the label tables; write a manifest, or check that the one that is there was made by the same choices."""
-    several = [sources] if isinstance(sources, Source) else list(sources)
     tables = [read_labels(spark, source, split=choices.split) for source in several]
     labels = choose_findings([table.labels for table in tables], choices.findings, names=[s.dataset for s in several])
     prefixes = id_prefixes(several)
