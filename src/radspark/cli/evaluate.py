@@ -1,5 +1,4 @@
-"""`radspark evaluate`: the command's options. A bundle is judged in `evaluate_bundle`, others' predictions in
-`evaluate_predictions`."""
+"""`radspark evaluate`: its options; `evaluate_bundle` judges a bundle, `evaluate_predictions` others' predictions."""
 
 from __future__ import annotations
 

@@ -70,7 +70,8 @@ def evaluate_to_folder(
         spark = get_session(master=master, conf=conf)
     model = XRayModel.loadBundle(bundle)
     choices = choices or EvaluationChoices()
-    thresholds = model.decision.thresholds_at(choices.operating_point) if model.decision.thresholds else None
+    point = choices.operating_point if model.decision.thresholds else None
+    thresholds = None if point is None else model.decision.thresholds_at(point)
     flags = {"policy": split_policy, "validation_share": validation_share, "seed": split_seed}
     with working("matching labels and radiographs ..."):
         settings = choose_split(model.bundle.data, dataset, split=split, flags=flags)
@@ -89,19 +90,11 @@ def evaluate_to_folder(
         split=split,
         unreadable=unreadable,
         group_column="patient_id",
-        operating_point=None if thresholds is None else choices.operating_point,
-        calibration=None if model.decision.calibration is None else model.decision.calibration.method,
+        operating_point=point,
+        calibration=model.decision.calibration_method,
     )
     with working("writing the report ..."):
-        report = build_report(
-            model,
-            matched,
-            judged,
-            unreadable,
-            data=data,
-            split=split,
-            operating_point=None if thresholds is None else choices.operating_point,
-        )
+        report = build_report(model, matched, judged, unreadable, data=data, split=split, operating_point=point)
         write_evaluation_report(out / "report.html", report)
     show_table(judged, title=f"{'synthetic ' if report.data.synthetic else ''}{split} split")
     return judged.evaluation
@@ -220,7 +213,7 @@ def build_report(
         examples=pick_examples(matched.frame, model.bundle, split=split),
         mistakes=pick_mistakes(matched.frame, model.bundle, judged.table),
         operating_point=operating_point,
-        calibration=None if model.decision.calibration is None else model.decision.calibration.method,
+        calibration=model.decision.calibration_method,
         card=model_card(model.bundle),
         recipe={"model": to_dict(model.bundle.model), "preparation": to_dict(model.bundle.preparation)},
         versions=package_versions(),

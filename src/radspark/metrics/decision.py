@@ -32,6 +32,11 @@ class Decision:
     num_samples: int = 0
     """On which it was fitted."""
 
+    @property
+    def calibration_method(self) -> str | None:
+        """None without calibration."""
+        return None if self.calibration is None else self.calibration.method
+
     def calibrate(self, scores_NC: npt.NDArray[Any], label_set: LabelSet) -> npt.NDArray[Any]:
         """Probabilities of the same shape and type."""
         return scores_NC if self.calibration is None else self.calibration.apply(scores_NC, label_set)
