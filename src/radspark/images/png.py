@@ -69,7 +69,7 @@ def decode_png(data: bytes, limits: ImageLimits, *, sixteen_bit: str = "full") -
 
 
 def _decode_plain(data: bytes, width: int, height: int, kinds: frozenset[bytes]) -> GreyImage | None:
-    """8-bit grey, or color whose channels are equal, by kornia-rs; None where Pillow must look, at errors too."""
+    """8-bit grey, RGB and RGBA by kornia-rs; None where Pillow must look, at errors too."""
     bit_depth, color_type, _, _, interlace = data[24:29]
     if bit_depth != 8 or color_type not in _PLAIN_COLORS or interlace or kinds & _NOT_PLAIN:
         return None
@@ -79,10 +79,7 @@ def _decode_plain(data: bytes, width: int, height: int, kinds: frozenset[bytes])
         return None
     if color_type == 0:
         return GreyImage(pixels.reshape(height, width), 255)
-    red = pixels[..., 0]
-    if (red == pixels[..., 1]).all() and (red == pixels[..., 2]).all():
-        return GreyImage(np.ascontiguousarray(red), 255)
-    grey = np.asarray(Image.fromarray(pixels[..., :3]).convert("L"))
+    grey = np.asarray(Image.fromarray(pixels).convert("L"))
     return GreyImage(grey, 255, color_share=measure_color_of(pixels))
 
 
