@@ -40,7 +40,8 @@ MAY_CHANGE = {
             "max_round_failures",
             "max_unreadable",
         }
-    )
+    ),
+    "decision": frozenset({"calibration", "sensitivity", "specificity"}),
 }
 """Choices that a resumed run may make anew: what it runs on, and how long it goes on, if its rates do not depend on
 that. All others make another model."""
