@@ -148,7 +148,9 @@ def test_nihs_table_is_read_as_spark_reads_it(spark: SparkSession, shared_data: 
     table = pd.read_csv(folder / "Data_Entry_2017_v2020.csv.gz", dtype=str)
     ours = spread_nih_table(table, file=folder)
     ours.index = ours["Image Index"].str.removesuffix(".png")
-    theirs = read_nih(spark, folder, official=True, rules=NoRules()).frame.toPandas().set_index("image_id").loc[ours.index]
+    theirs = (
+        read_nih(spark, folder, official=True, rules=NoRules()).frame.toPandas().set_index("image_id").loc[ours.index]
+    )
     assert len(ours) == len(theirs) == 112_120
     np.testing.assert_array_equal(ours[list(NIH_FINDINGS)].to_numpy(), np.stack(theirs["labels"].to_numpy()))
     for name in ("patient_id", "sex", "view"):
