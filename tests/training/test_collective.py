@@ -26,7 +26,12 @@ def results(hosts: list[str], num_shards: int = 6) -> list[Any]:
     assert first.stdout is not None
     port = int(first.stdout.readline())
     processes = [first, *(start(rank, hosts, num_shards, port) for rank in range(1, len(hosts)))]
-    return [json.loads(process.communicate(timeout=200)[0]) for process in processes]
+    said = []
+    for process in processes:
+        with process:
+            assert process.stdout is not None
+            said.append(json.loads(process.stdout.read()))
+    return said
 
 
 @pytest.fixture(scope="module")
