@@ -7,7 +7,9 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +23,18 @@ ROOT = Path(__file__).parents[2]
 LOCAL_CLUSTER = "local-cluster[2,1,1024]"
 SHORT_ROUNDS = {"epochs": 2, "round_minutes": 1e-6}
 """Each step a round of its own."""
+
+
+def children(process: subprocess.Popen[Any]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def command_of(process: psutil.Process) -> str:
+    """Its command line; nothing of one that has ended meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 class TrainingProcess:
@@ -55,16 +69,21 @@ class TrainingProcess:
 
     def kill(self, name: str) -> None:
         """SIGKILL to the newest process of the family with this in its command line."""
-        family = psutil.Process(self._process.pid).children(recursive=True)
-        found = [p for p in family if p.status() != "zombie" and name in " ".join(p.cmdline())]
+        found = [process for process in children(self._process) if name in command_of(process)]
         max(found, key=lambda process: process.create_time()).kill()
 
     def kill_all(self) -> None:
         """SIGKILL to the driver and all that it started."""
-        family = [*psutil.Process(self._process.pid).children(recursive=True), psutil.Process(self._process.pid)]
-        for process in family:
+        for process in [*children(self._process), psutil.Process(self._process.pid)]:
             process.kill()
         self._process.wait()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The driver's Python stands still; Spark's own processes go on."""
+        self._process.send_signal(signal.SIGSTOP)
+        yield
+        self._process.send_signal(signal.SIGCONT)
 
     def _said(self) -> Iterator[str]:
         assert self._process.stdout is not None
@@ -143,7 +162,11 @@ def test_an_executor_that_joins_is_used_from_the_next_round(digest: str, standal
         TrainingProcess(master=cluster.url, training=SHORT_ROUNDS) as training,
     ):
         training.wait_for("step 1")
-        cluster.add_worker()
+        with training.paused():
+            worker = cluster.add_worker()
+            while not any("CoarseGrainedExecutorBackend" in command_of(process) for process in children(worker)):
+                time.sleep(0.2)
+            time.sleep(5)
         result = training.result()
     assert (result["workers"][0], result["workers"][-1]) == (1, 2)
     assert result["digest"] == digest
@@ -163,10 +186,6 @@ def test_more_workers_than_spark_connect_has_slots_are_told(tmp_path: Path) -> N
         assert "Spark did not start 3 tasks at once within 5 s; lower num_workers" in training.error()
 
 
-def children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
-
-
 def test_workers_of_two_cores_take_an_executor_each(standalone: ModuleType) -> None:
     training = {"epochs": 1, "cores_per_worker": 2}
     with (
@@ -174,12 +193,6 @@ def test_workers_of_two_cores_take_an_executor_each(standalone: ModuleType) -> N
         TrainingProcess(master=cluster.url, training=training) as process,
     ):
         process.wait_for("step 2")
-        busy = {
-            worker.pid
-            for worker in cluster.workers
-            if any(
-                "pyspark.daemon" in " ".join(p.cmdline()) for p in psutil.Process(worker.pid).children(recursive=True)
-            )
-        }
+        busy = [w.pid for w in cluster.workers if any("pyspark.daemon" in command_of(p) for p in children(w))]
         assert process.result()["workers"] == [2]
     assert len(busy) == 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -51,6 +52,7 @@ def main() -> None:
     choices = json.loads(sys.argv[1])
     slots.WAIT_SECONDS = choices.get("wait", slots.WAIT_SECONDS)
     if choices["master"] == "connect":
+        os.environ["PYSPARK_PYTHON"] = sys.executable
         spark = SparkSession.builder.remote("local[2]").getOrCreate()
     else:
         spark = get_session(master=choices["master"], conf=choices.get("conf"))

@@ -81,7 +81,7 @@ def assert_same_bits(first: XRayModel, second: XRayModel) -> None:
 @pytest.mark.parametrize("step", [1, 5, 8])
 def test_a_killed_worker_costs_a_round_and_no_bit(samples: DataFrame, undisturbed: XRayModel, step: int) -> None:
     kill = At(step, lambda: send(signal.SIGKILL))
-    model = classifier(observers=[kill]).fit(samples)
+    model = classifier(moduleFactory=networks.Slow, observers=[kill]).fit(samples)
     assert kill.failures
     assert sum(record.failures for record in model.summary.record.rounds) == len(kill.failures)
     assert_same_bits(model, undisturbed)
@@ -93,7 +93,7 @@ def test_a_worker_that_hangs_is_noticed_and_replaced(
     monkeypatch.setattr(channel, "SILENCE_SECONDS", 8.0)
     monkeypatch.setattr(rounds, "GRACE_SECONDS", 1.0)
     hang = At(5, lambda: send(signal.SIGSTOP))
-    model = classifier(observers=[hang]).fit(samples)
+    model = classifier(moduleFactory=networks.Slow, observers=[hang]).fit(samples)
     assert any("was silent for 8 s" in reason for reason in hang.failures)
     assert_same_bits(model, undisturbed)
 

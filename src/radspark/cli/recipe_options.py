@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,12 @@ def _read(file: Path) -> dict[str, Any]:
     if version != FORMAT_VERSION:
         raise DataError(f"{file} is a recipe of format {version}; this radspark reads format {FORMAT_VERSION}.")
     values.pop("data", None)
+    sections = [item.name for item in fields(Recipe)]
     for section, content in values.items():
         if section == "schedule":
             is_well_formed = isinstance(content, list) and all(isinstance(phase, dict) for phase in content)
             require(is_well_formed, f"{file}: schedule must be tables, each under [[schedule]], got {content!r}.")
-        elif hasattr(Recipe, section):
+        elif section in sections:
             require(isinstance(content, dict), f"{file}: {section} must be a table, [{section}], got {content!r}.")
     return values
 

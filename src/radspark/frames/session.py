@@ -131,7 +131,7 @@ def _start(target: str | None, options: dict[str, str], *, app_name: str, quiet:
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
         options.setdefault("spark.app.name", app_name)
     with ExitStack() as stack:
-        stack.enter_context(_environment(_launch_variables(local=local)))
+        stack.enter_context(_environment(_launch_variables(target or "", options)))
         log = stack.enter_context(tempfile.TemporaryFile()) if quiet else None
         if SparkContext._gateway is None:
             _launch(SparkConf(loadDefaults=False).setAll(list(options.items())), log)
@@ -181,13 +181,21 @@ def _launch(settings: SparkConf, log: IO[bytes] | None) -> None:
         raise SetupError(f"Spark's Java process ended before it was ready: {said}") from error
 
 
-def _launch_variables(*, local: bool) -> dict[str, str]:
-    """Environment that the JVM and its Python workers need and the caller's may lack."""
+def _launch_variables(target: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Environment that the JVM and its Python workers need and the caller's may lack.
+
+    Spark's own default for the workers is whatever `python3` is on their path: on a master that shares this machine's
+    folders that is seldom the environment that radspark is installed in.
+    """
     variables = {}
+    local = target.startswith("local")
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
         variables["JAVA_HOME"] = str(find_java().path)
-    if local:
+    if python := options.get("spark.pyspark.python"):
+        variables["PYSPARK_PYTHON"] = python
+    elif local or (target.startswith("spark://") and "PYSPARK_PYTHON" not in os.environ):
         variables["PYSPARK_PYTHON"] = sys.executable
+    if local:
         variables["SPARK_DRIVER_MEMORY"] = os.environ.get("SPARK_DRIVER_MEMORY", LOCAL_HEAP)
         variables["SPARK_LOCAL_IP"] = os.environ.get("SPARK_LOCAL_IP", "127.0.0.1")
     return variables
