@@ -11,7 +11,9 @@ import radspark
 SOURCE = Path(radspark.__file__).parent
 
 
-@pytest.mark.parametrize("package", ["training", "predict", "nn", "metrics", "images", "bundle", "settings"])
+@pytest.mark.parametrize(
+    "package", ["training", "planning", "predict", "nn", "metrics", "images", "bundle", "settings"]
+)
 def test_it_runs_without_spark(package: str) -> None:
     blocked = "import sys; sys.modules['pyspark'] = None; "
     modules = sorted(

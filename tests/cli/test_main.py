@@ -18,7 +18,7 @@ from radspark.errors import ArgumentError, UserCodeError
 if TYPE_CHECKING:
     from command_line import Radspark
 
-COMMANDS = (["train"], ["evaluate"], ["predict"], ["demo"], ["data", "phantom"], ["data", "check"])
+COMMANDS = (["train"], ["evaluate"], ["predict"], ["plan"], ["demo"], ["data", "phantom"], ["data", "check"])
 
 
 def test_version_is_the_packages(radspark: Radspark) -> None:

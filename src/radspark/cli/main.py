@@ -17,7 +17,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from radspark import __version__
-from radspark.cli import compare, data, demo, evaluate, predict, train
+from radspark.cli import compare, data, demo, evaluate, plan, predict, train
 from radspark.cli.console import LogLines, say_error
 from radspark.cli.failures import describe_spark_failure, describe_user_error
 from radspark.errors import RadsparkError
@@ -40,6 +40,7 @@ app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+app.command("plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command("demo")(demo.demo)
 
 
