@@ -13,7 +13,8 @@ from radspark.nn.optimizers import build_optimizer
 from radspark.nn.user_module import UserNetwork
 from radspark.settings import OptimizerSettings
 from radspark.training.collective import SingleWorker
-from radspark.training.step import MicroBatch, Stepper, dropout_seed
+from radspark.training.gradients import MicroBatch, dropout_seed
+from radspark.training.step import Stepper
 from radspark.training.tree import ShardSum
 
 

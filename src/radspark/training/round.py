@@ -19,9 +19,10 @@ from radspark.settings import Recipe
 from radspark.training.cache import CachedShard
 from radspark.training.collective import Group
 from radspark.training.features import HeadNetwork, has_fixed_features, image_batches, shard_features
+from radspark.training.gradients import MicroBatch, Trainable, dropout_seed
 from radspark.training.shards import ShardPlan
 from radspark.training.state import TrainingState, capture, restore
-from radspark.training.step import MicroBatch, Stepper, StepResult, dropout_seed
+from radspark.training.step import Stepper, StepResult
 from radspark.training.tree import ShardSum
 
 SCORING_BATCH = 16
@@ -95,8 +96,7 @@ def run_round(
     optimizer = build_optimizer(list(network.named_parameters()), spec.recipe.optimizer)
     restore(state, network, optimizer)
     del state  # as large as the network and its moments, and no longer needed
-    learner = HeadNetwork(network) if has_fixed_features(network, spec.recipe) else network
-    inputs = Inputs(spec, network if isinstance(learner, HeadNetwork) else None)
+    learner, inputs = choose_learner(network, spec)
     stepper = Stepper(
         learner,
         optimizer,
@@ -111,6 +111,13 @@ def run_round(
     if done % spec.plan.steps_per_epoch == 0:
         scores = [score_shard(learner, inputs, shard, samples) for shard, samples in validation.items()]
     return RoundOutcome(capture(network, optimizer, step=done), steps, scores)
+
+
+def choose_learner(network: XRayNetwork | UserNetwork, spec: RoundSpec) -> tuple[Trainable, Inputs]:
+    """What is trained, and what it is given: the whole network on images, or its head on fixed features."""
+    if isinstance(network, XRayNetwork) and has_fixed_features(network, spec.recipe):
+        return HeadNetwork(network), Inputs(spec, network)
+    return network, Inputs(spec, None)
 
 
 def _take_steps(

@@ -1,0 +1,127 @@
+"""What this worker's shards add to a step: forward and backward over micro-batches, summed along the tree.
+
+Gradients, batch-norm statistics, loss and sample count lie in one flat vector, so that a step is one exchange.
+N samples of a micro-batch, C findings, H = W side of the network's input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.modules.batchnorm import _NormBase
+
+from radspark.nn.losses import masked_bce
+from radspark.nn.network import XRayNetwork
+from radspark.nn.user_module import UserNetwork
+from radspark.training.features import HeadNetwork
+from radspark.training.tree import Block, TreeSum
+
+Trainable = XRayNetwork | UserNetwork | HeadNetwork
+
+MEASURES = 3
+"""Floats behind gradients and statistics in the vector: loss, samples, workers that want to stop."""
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """The samples of one forward pass."""
+
+    inputs: torch.Tensor
+    """Images, uint8 (N, 1, H, W); or features (N, F) for a head alone."""
+    labels_NC: torch.Tensor
+    """float32, NaN where unknown."""
+    dropout_seed: int
+
+
+class ShardGradients:
+    """Computes on one network, whose gradients and running statistics become views of flat vectors."""
+
+    def __init__(
+        self, network: Trainable, *, positive_weights_C: torch.Tensor | None, bfloat16: bool, multiple_of: int = 1
+    ) -> None:
+        """Lay the vector out.
+
+        Args:
+            multiple_of: the vector's size is padded to it.
+        """
+        self._network = network.train()
+        self._positive_weights_C = positive_weights_C
+        self._bfloat16 = bfloat16
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        norms = [m for m in network.modules() if isinstance(m, _NormBase) and m.training and m.track_running_stats]
+        self.counters = [m.num_batches_tracked for m in norms if m.num_batches_tracked is not None]
+        self.statistics = _flatten_statistics(norms)
+        """The network's running means and variances: the present ones."""
+        sizes = [sum(p.numel() for p in self.parameters), self.statistics.numel(), MEASURES]
+        padding = -sum(sizes) % multiple_of
+        self.vector = torch.zeros(sum(sizes) + padding)
+        self.gradients, self.statistics_sum, self.measures, _ = torch.split(self.vector, [*sizes, padding])
+        self._point_gradients_into_vector()
+
+    def _point_gradients_into_vector(self) -> None:
+        offset = 0
+        for parameter in self.parameters:
+            parameter.grad = self.gradients.as_strided(parameter.size(), parameter.stride(), offset)
+            offset += parameter.numel()
+
+    def of_shards(self, shards: Mapping[int, Iterable[MicroBatch]], *, stop: bool = False) -> TreeSum:
+        """The sums of this worker's blocks of shards, in the layout of `vector`, whose memory a single one shares.
+
+        Counters are one further afterwards; running statistics are those of some micro-batch.
+
+        Args:
+            shards: what each shard takes part with, in their order.
+            stop: whether this worker asks to end the round.
+        """
+        statistics_before = self.statistics.clone()
+        counters_before = [counter.clone() for counter in self.counters]
+        tree = TreeSum()
+        for number, (shard, micro_batches) in enumerate(shards.items()):
+            self.vector.zero_()
+            for micro_batch in micro_batches:
+                self.statistics.copy_(statistics_before)
+                for counter, before in zip(self.counters, counters_before, strict=True):
+                    counter.copy_(before)
+                self._accumulate(micro_batch)
+            self.measures[2] += float(stop and number == 0)
+            tree.add(Block(shard, 1), self.vector.clone() if len(shards) > 1 else self.vector)
+        return tree
+
+    def _accumulate(self, batch: MicroBatch) -> None:
+        num_samples = len(batch.labels_NC)
+        with seeded(batch.dropout_seed), torch.autocast("cpu", torch.bfloat16, enabled=self._bfloat16):
+            logits_NC = self._network(batch.inputs)
+        loss = masked_bce(logits_NC.float(), batch.labels_NC, self._positive_weights_C)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.statistics_sum.add_(self.statistics, alpha=num_samples)
+        self.measures[0] += loss.item()
+        self.measures[1] += num_samples
+
+
+def _flatten_statistics(norms: list[_NormBase]) -> torch.Tensor:
+    """Move the running statistics of all batch-norms into one vector, of which they become views."""
+    buffers = [(norm, name) for norm in norms for name in ("running_mean", "running_var")]
+    flat = torch.cat([getattr(norm, name).flatten() for norm, name in buffers]) if buffers else torch.zeros(0)
+    offset = 0
+    for norm, name in buffers:
+        size = getattr(norm, name).numel()
+        setattr(norm, name, flat[offset : offset + size])
+        offset += size
+    return flat
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Run a block with torch's generator at a seed of its own; the generator is as before on exit."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def dropout_seed(seed: int, step: int, shard: int, piece: int) -> int:
+    """Seed of one forward pass, the same whatever worker runs it."""
+    return int(np.random.SeedSequence((seed, step, shard, piece)).generate_state(1, np.uint64)[0] >> np.uint64(1))
