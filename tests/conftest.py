@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+# Two threads of torch on a core that others want wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RADSPARK_IDENTIFIER_KEY", "5a" * 32)
 
 # Property tests judge values, not times: a shared machine stalls.
