@@ -196,3 +196,37 @@ def test_workers_of_two_cores_take_an_executor_each(standalone: ModuleType) -> N
         busy = [w.pid for w in cluster.workers if any("pyspark.daemon" in command_of(p) for p in children(w))]
         assert process.result()["workers"] == [2]
     assert len(busy) == 2
+
+
+def test_sliced_loses_an_executor_and_no_bit(digest: str) -> None:
+    with TrainingProcess(master=LOCAL_CLUSTER, training={"epochs": 2, "synchronizer": "sliced"}) as training:
+        training.wait_for("step 4")
+        training.kill("CoarseGrainedExecutorBackend")
+        assert training.result()["digest"] == digest
+
+
+def test_sliced_trains_while_executors_come_by_themselves(digest: str, standalone: ModuleType) -> None:
+    conf = {
+        "spark.dynamicAllocation.enabled": "true",
+        "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+        "spark.dynamicAllocation.minExecutors": "1",
+        "spark.dynamicAllocation.maxExecutors": "2",
+        "spark.executor.cores": "1",
+    }
+    choices = {"epochs": 2, "synchronizer": "sliced", "num_workers": 2}
+    with (
+        standalone.Cluster(workers=1, cores=1, memory="1g") as cluster,
+        TrainingProcess(master=cluster.url, conf=conf, training=choices) as training,
+    ):
+        training.wait_for("step 1")
+        worker = cluster.add_worker()
+        result = training.result()
+        joined = any("CoarseGrainedExecutorBackend" in command_of(process) for process in children(worker))
+    assert joined
+    assert result["digest"] == digest
+
+
+def test_collective_refuses_executors_that_come_and_go_and_names_sliced() -> None:
+    conf = {"spark.dynamicAllocation.enabled": "true", "spark.dynamicAllocation.shuffleTracking.enabled": "true"}
+    with TrainingProcess(master=LOCAL_CLUSTER, conf=conf, fails=True) as training:
+        assert "choose sliced" in training.error()

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from radspark.engine import channel, rounds
+from radspark.engine import channel, collective
 from radspark.engine.observer import Observer
 from radspark.errors import TrainingError
 from radspark.ml import XRayClassifier, XRayModel
@@ -91,7 +91,7 @@ def test_a_worker_that_hangs_is_noticed_and_replaced(
     samples: DataFrame, undisturbed: XRayModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(channel, "SILENCE_SECONDS", 8.0)
-    monkeypatch.setattr(rounds, "GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(collective, "GRACE_SECONDS", 1.0)
     hang = At(5, lambda: send(signal.SIGSTOP))
     model = classifier(moduleFactory=networks.Slow, observers=[hang]).fit(samples)
     assert any("was silent for 8 s" in reason for reason in hang.failures)

@@ -172,6 +172,20 @@ def train(
     cores_per_worker: Annotated[
         int | None, choice("training", "cores_per_worker", "Threads of a worker.", panel=TRAINING)
     ] = None,
+    synchronizer: Annotated[
+        str | None,
+        choice(
+            "training",
+            "synchronizer",
+            "How gradients are summed: collective, by the workers among themselves, or sliced, by Spark's shuffle, a "
+            "job a step: also where executors come and go by themselves.",
+            panel=TRAINING,
+        ),
+    ] = None,
+    exchange: Annotated[
+        str | None,
+        choice("training", "exchange", "In what gradients travel: float32, or with sliced bfloat16.", panel=TRAINING),
+    ] = None,
     cache_level: Annotated[
         str | None,
         choice("training", "cache_level", "Where executors keep samples: disk, memory or none.", panel=TRAINING),
@@ -240,6 +254,8 @@ def train(
         ("training", "num_workers"): workers,
         ("training", "num_shards"): shards,
         ("training", "cores_per_worker"): cores_per_worker,
+        ("training", "synchronizer"): synchronizer,
+        ("training", "exchange"): exchange,
         ("training", "cache_level"): cache_level,
         ("training", "precision"): precision,
         ("training", "keep"): keep,

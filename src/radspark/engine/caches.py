@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,13 @@ def cache_folder(run_id: str, level: CacheLevel, *, worker: int) -> Iterator[Pat
         yield folder / f"worker-{worker}"
     finally:
         shutil.rmtree(folder / f"worker-{worker}", ignore_errors=True)
+
+
+def remove_cache(nothing: Iterable[object], *, run_id: str, level: CacheLevel) -> None:
+    """Remove a run's samples from this executor, for `foreachPartition`."""
+    for _ in nothing:
+        continue
+    shutil.rmtree(_folder(run_id, level), ignore_errors=True)
 
 
 def remove_caches(batches: Iterator[pa.RecordBatch], *, run_id: str, level: CacheLevel) -> Iterator[pa.RecordBatch]:

@@ -39,6 +39,7 @@ MAY_CHANGE = {
             "round_minutes",
             "max_round_failures",
             "max_unreadable",
+            "synchronizer",
         }
     ),
     "decision": frozenset({"calibration", "sensitivity", "specificity"}),

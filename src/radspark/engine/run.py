@@ -14,8 +14,8 @@ from torch import nn
 from radspark.engine.checkpoint import Checkpoint, CheckpointFolder, KeptWeights, ValidationScores
 from radspark.engine.history import EpochRecord, OpenEpoch, RunRecord
 from radspark.engine.observer import Observer, RunPlan
+from radspark.engine.replies import RoundReply
 from radspark.engine.rounds import Rounds
-from radspark.engine.spark_round import RoundReply
 from radspark.errors import DataError, TrainingError
 from radspark.labels import LabelSet
 from radspark.metrics import METRICS, evaluate_scores

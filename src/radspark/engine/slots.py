@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 from radspark.engine.jobs import after, cancellable
 from radspark.errors import SetupError
 from radspark.frames.session import count_slots, is_connect
+from radspark.settings import Synchronizer
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +28,17 @@ SETTLED_SECONDS = 3.0
 POLL_SECONDS = 0.25
 
 
-def choose_num_workers(spark: SparkSession, wanted: int | None, *, cores_per_worker: int = 1) -> int:
+def choose_num_workers(
+    spark: SparkSession, wanted: int | None, *, cores_per_worker: int = 1, synchronizer: Synchronizer = "collective"
+) -> int:
     """Workers of a run: the wanted number, or as many as task slots have room for. Waits for executors to start.
 
     Raises:
-        SetupError: there is room for fewer; or executors come and go by themselves, where Spark refuses barrier stages.
+        SetupError: there is room for fewer; or this Spark cannot run the synchronizer's jobs.
     """
-    check_allocation(spark)
+    check_synchronizer(spark, synchronizer)
+    if is_elastic(spark) and wanted is not None:
+        return wanted
     found = wait_for_room(spark, wanted, cores_per_worker=cores_per_worker)
     if found is None:
         return _try_on_connect(spark, wanted or CONNECT_WORKERS)
@@ -69,17 +74,27 @@ def _pass_on(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     yield from batches
 
 
-def check_allocation(spark: SparkSession) -> None:
-    """Refuse dynamic allocation, under which Spark starts no barrier stage.
+def check_synchronizer(spark: SparkSession, synchronizer: Synchronizer) -> None:
+    """Refuse what this Spark cannot do.
 
     Raises:
-        SetupError: it is switched on.
+        SetupError: `collective` under dynamic allocation, where Spark starts no barrier stage; `sliced` on Spark
+            Connect, which has no RDDs.
     """
-    if not is_connect(spark) and spark.sparkContext.getConf().get("spark.dynamicAllocation.enabled", "false") == "true":
+    if synchronizer == "sliced" and is_connect(spark):
+        raise SetupError("synchronizer sliced needs RDDs, which Spark Connect has not; choose collective.")
+    if synchronizer == "collective" and is_elastic(spark):
         raise SetupError(
-            "training needs all its workers at once, which Spark does not grant while executors come and go by "
-            "themselves; give --conf spark.dynamicAllocation.enabled=false."
+            "synchronizer collective needs all its workers at once, which Spark does not grant while executors come "
+            "and go by themselves; choose sliced, or give --conf spark.dynamicAllocation.enabled=false."
         )
+
+
+def is_elastic(spark: SparkSession) -> bool:
+    """Whether executors come and go by themselves: Spark's dynamic allocation."""
+    return (
+        not is_connect(spark) and spark.sparkContext.getConf().get("spark.dynamicAllocation.enabled", "false") == "true"
+    )
 
 
 def wait_for_room(spark: SparkSession, wanted: int | None, *, cores_per_worker: int) -> int | None:

@@ -15,9 +15,9 @@ import pyarrow as pa
 from pyspark import BarrierTaskContext
 
 from radspark.engine.caches import cache_folder
-from radspark.settings import CacheLevel
-from radspark.training.cache import SampleBatch, ShardCache, ShardName
-from radspark.training.shards import Move, plan_moves, seat_workers, shard_sizes, shards_of_worker
+from radspark.engine.feeding import RoundJob, fill_cache, held_shards, open_shards
+from radspark.training.cache import ShardCache
+from radspark.training.shards import Move, plan_moves, seat_workers
 
 if TYPE_CHECKING:
     from radspark.engine.channel import WorkerEnd
@@ -32,35 +32,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
-class RoundJob:
-    """What every worker of a round is told about the others, the samples, and the line to the driver."""
+class Line:
+    """Where the driver listens during a round."""
 
-    run_id: str
-    num_workers: int
-    num_shards: int
-    image_size: int
-    num_findings: int
-    samples: dict[str, int]
-    """Split to number of samples."""
-    fed: frozenset[int]
-    """Shards whose samples come with this job."""
-    cores_per_worker: int
-    cache_level: CacheLevel
     driver: tuple[str, int]
-    """Where the driver listens."""
     token: str = field(repr=False)
-
-    def names(self, shards: range) -> list[ShardName]:
-        """The parts of all splits that stand for some shards."""
-        return [ShardName(split, shard, self.num_shards) for split in self.samples for shard in shards]
-
-    def size(self, name: ShardName) -> int:
-        """Samples of a part."""
-        return shard_sizes(self.samples[name.split], self.num_shards)[name.shard]
-
-    def shards(self, rank: int) -> range:
-        """The shards of a rank."""
-        return shards_of_worker(rank, num_shards=self.num_shards, num_workers=self.num_workers)
 
 
 @dataclass(frozen=True)
@@ -78,7 +54,7 @@ class Seat:
     """Shards that no worker holds; the same on all workers."""
 
 
-def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, spec: Any) -> Iterator[pa.RecordBatch]:
+def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, line: Line, spec: Any) -> Iterator[pa.RecordBatch]:
     """The task of one worker, for `mapInArrow(barrier=True)`.
 
     Yields rows of REPLY_SCHEMA: `missing` if there are shards that no worker holds; else from rank 0 `steps`, from
@@ -91,47 +67,14 @@ def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, spec: Any) -
     worker = context.partitionId()
     try:
         with (
-            WorkerEnd(job.driver, job.token, worker) as line,
+            WorkerEnd(line.driver, line.token, worker) as end,
             cache_folder(job.run_id, job.cache_level, worker=worker) as folder,
         ):
             cache = ShardCache(folder, image_size=job.image_size, num_findings=job.num_findings)
-            _fill(cache, batches, job, worker)
-            yield from _join(cache, job, spec, worker=worker, address=_own_address(context), line=line)
+            fill_cache(cache, batches, job, worker)
+            yield from _join(cache, job, spec, worker=worker, address=_own_address(context), line=end)
     except Exception as error:  # noqa: BLE001  every failure travels to the driver as a row
-        yield _row(_kind(error), worker, traceback.format_exc().encode())
-
-
-def _fill(cache: ShardCache, batches: Iterator[pa.RecordBatch], job: RoundJob, worker: int) -> None:
-    if sent := [name for name in job.names(job.shards(worker)) if name.shard in job.fed]:
-        cache.fill({name: job.size(name) for name in sent}, sample_batches(batches, job))
-    for _ in batches:  # a process that leaves rows unread is not used again, and torch must be imported anew
-        continue
-
-
-def sample_batches(batches: Iterator[pa.RecordBatch], job: RoundJob) -> Iterator[SampleBatch]:
-    """Arrow rows of `IndexedSamples.feed` as arrays, one batch per shard that occurs in them."""
-    for batch in batches:
-        splits = np.array(batch.column("split").to_pylist())
-        shards = batch.column("shard").to_numpy()
-        places = batch.column("place").to_numpy()
-        keys = batch.column("key").to_numpy()
-        images = _stacked(batch.column("pixels"), np.uint8).reshape(-1, job.image_size, job.image_size)
-        labels = _stacked(batch.column("labels"), np.float32).reshape(-1, job.num_findings)
-        for split in np.unique(splits):
-            for shard in np.unique(shards[splits == split]):
-                rows = np.flatnonzero((splits == split) & (shards == shard))
-                name = ShardName(str(split), int(shard), job.num_shards)
-                yield SampleBatch(name, places[rows], images[rows], labels[rows], keys[rows])
-
-
-def _stacked(column: pa.Array, dtype: type) -> np.ndarray[Any, Any]:
-    """The values of a binary or list column end to end, null elements as NaN."""
-    if pa.types.is_list(column.type):
-        return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype)
-    start, end = column.offset, column.offset + len(column)
-    width = np.int64 if pa.types.is_large_binary(column.type) else np.int32
-    offsets = np.frombuffer(column.buffers()[1], width)
-    return np.frombuffer(column.buffers()[2], dtype)[offsets[start] : offsets[end]]
+        yield _row(kind_of(error), worker, traceback.format_exc().encode())
 
 
 def _join(
@@ -142,7 +85,7 @@ def _join(
     from radspark.training.moving import move_shards
 
     store = open_store(address, timeout_seconds=STORE_SECONDS)
-    facts = {"address": address, "port": store.port, "held": _held_shards(cache, job)}
+    facts = {"address": address, "port": store.port, "held": held_shards(cache, job)}
     seat = take_seat(line.gather(facts), worker, job)
     if seat.missing:
         yield _row("missing", seat.rank, json.dumps(seat.missing).encode())
@@ -153,15 +96,6 @@ def _join(
         every_part = {name: job.size(name) for name in job.names(range(job.num_shards))}
         move_shards(seat.moves, cache, sizes=every_part, group=group)
         yield from _train(cache, job, spec, group=group, line=line)
-
-
-def _held_shards(cache: ShardCache, job: RoundJob) -> list[int]:
-    """Shards of which every split is here."""
-    return [
-        shard
-        for shard in range(job.num_shards)
-        if all(cache.holds(name) for name in job.names(range(shard, shard + 1)) if job.size(name))
-    ]
 
 
 def take_seat(workers: list[dict[str, Any]], worker: int, job: RoundJob) -> Seat:
@@ -192,14 +126,7 @@ def _train(cache: ShardCache, job: RoundJob, spec: Any, *, group: Group, line: W
 
     torch.set_num_threads(job.cores_per_worker)
     is_first = group.rank == 0
-    shards = {
-        split: {
-            name.shard: cache.open(name, job.size(name))
-            for name in job.names(job.shards(group.rank))
-            if name.split == split
-        }
-        for split in job.samples
-    }
+    shards = open_shards(cache, job, group.rank)
     outcome = run_round(
         spec,
         PackedState.read(group.broadcast(line.fetch_state() if is_first else None)).unpack(),
@@ -219,7 +146,7 @@ def _tell_nobody(step: Any) -> None:
     """Only rank 0 tells of steps."""
 
 
-def _kind(error: BaseException) -> str:
+def kind_of(error: BaseException) -> str:
     """Of the row that tells of a failure. Who only lost another worker cannot say why; that one's own row does."""
     from radspark.engine.channel import LineLostError
     from radspark.training.collective import is_from_exchange

@@ -99,7 +99,10 @@ class XRayClassifier(
         labels = self._label_set()
         spark = dataset.sparkSession
         num_workers = choose_num_workers(
-            spark, recipe.training.num_workers, cores_per_worker=recipe.training.cores_per_worker
+            spark,
+            recipe.training.num_workers,
+            cores_per_worker=recipe.training.cores_per_worker,
+            synchronizer=recipe.training.synchronizer,
         )
         check_metric(recipe.training.metric, METRICS, setting="training.metric")
         columns = self._columns(dataset)

@@ -29,6 +29,13 @@ class Recipe:
         require(bool(self.schedule), "schedule must have at least one phase, got none; use a constant one.")
         open_ended = [phase for phase in self.schedule[:-1] if phase.epochs is None]
         require(not open_ended, "only the last phase of a schedule may leave `epochs` open; give the others a length.")
+        if self.training.synchronizer == "sliced":
+            whole = "lars" if self.optimizer.name == "lars" else "clip_norm" if self.optimizer.clip_norm else None
+            require(
+                whole is None,
+                f"training.synchronizer sliced updates slices that do not see each other, and optimizer {whole} looks "
+                "at the whole gradient; choose collective.",
+            )
 
     def with_image_size(self, size: int) -> Recipe:
         """The same recipe for images that were prepared at another size.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from radspark.engine.spark_round import explain
+from radspark.engine.replies import explain
 
 if TYPE_CHECKING:
     import pytest

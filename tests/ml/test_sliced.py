@@ -1,0 +1,85 @@
+"""The sliced synchronizer trains as the collective one does, by ordinary Spark jobs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from dataclasses import replace
+
+import networks
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from test_faults import RECIPE, At, assert_same_bits, classifier, send
+
+from radspark.errors import ArgumentError, UserCodeError
+from radspark.ml import XRayModel
+from radspark.settings import OptimizerSettings
+
+pytestmark = pytest.mark.spark
+
+SLICED = {"synchronizer": "sliced", "num_shards": 3}
+
+
+@pytest.fixture(scope="module")
+def collective(samples: DataFrame) -> XRayModel:
+    return classifier({"num_shards": 3}).fit(samples)
+
+
+def test_it_comes_to_the_bits_of_the_collective_one_and_leaves_nothing_behind(
+    samples: DataFrame, spark: SparkSession, collective: XRayModel
+) -> None:
+    held = spark.sparkContext.parallelize(range(2), 2).mapPartitions(networks.caches)
+    before, kept = set(held.collect()), len(spark.sparkContext._jsc.getPersistentRDDs())
+    model = classifier(SLICED).fit(samples)
+    assert_same_bits(model, collective)
+    ours, theirs = model.summary.record.epochs, collective.summary.record.epochs
+    assert [epoch.validation for epoch in ours] == [epoch.validation for epoch in theirs]
+    assert [epoch.train_loss for epoch in ours] == [epoch.train_loss for epoch in theirs]
+    assert set(held.collect()) == before
+    assert len(spark.sparkContext._jsc.getPersistentRDDs()) == kept
+
+
+@pytest.mark.parametrize("level", ["memory", "none"])
+def test_wherever_the_samples_are_kept(samples: DataFrame, spark: SparkSession, level: str) -> None:
+    held = spark.sparkContext.parallelize(range(2), 2).mapPartitions(networks.caches)
+    before = set(held.collect())
+    short = {**SLICED, "epochs": 1}
+    disk = classifier(short).fit(samples)
+    other = classifier({**short, "round_minutes": 1e-6, "cache_level": level}).fit(samples)
+    assert_same_bits(other, disk)
+    assert [r.num_steps for r in other.summary.record.rounds] == [1] * len(other.summary.record.rounds)
+    assert set(held.collect()) == before
+
+
+def test_a_killed_worker_costs_no_bit(samples: DataFrame, collective: XRayModel) -> None:
+    kill = At(5, threading.Timer(0.3, send, [signal.SIGKILL]).start)
+    model = classifier(SLICED, moduleFactory=networks.Slow, observers=[kill]).fit(samples)
+    assert kill.failures
+    assert_same_bits(model, collective)
+
+
+def test_an_error_of_the_users_code_is_shown_and_not_tried_again(samples: DataFrame) -> None:
+    failures = At(0, lambda: None)
+    with pytest.raises(UserCodeError, match="the user's own mistake"):
+        classifier(SLICED, moduleFactory=networks.Failing, observers=[failures]).fit(samples)
+    assert not failures.failures
+
+
+def test_gradients_can_travel_as_bfloat16(samples: DataFrame, collective: XRayModel) -> None:
+    model = classifier({**SLICED, "exchange": "bfloat16"}).fit(samples)
+    exact, rounded = collective.summary.record.epochs[-1], model.summary.record.epochs[-1]
+    assert rounded.train_loss != exact.train_loss
+    assert rounded.train_loss == pytest.approx(exact.train_loss, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name"), [(OptimizerSettings(name="lars"), "lars"), (OptimizerSettings(clip_norm=1.0), "clip_norm")]
+)
+def test_what_needs_the_whole_gradient_is_refused_by_name(optimizer: OptimizerSettings, name: str) -> None:
+    with pytest.raises(ArgumentError, match=f"optimizer {name} looks at the whole gradient"):
+        replace(RECIPE, optimizer=optimizer, training=replace(RECIPE.training, synchronizer="sliced"))
+
+
+def test_bfloat16_is_for_sliced_alone() -> None:
+    with pytest.raises(ArgumentError, match=r"needs training.synchronizer sliced"):
+        replace(RECIPE.training, exchange="bfloat16")
