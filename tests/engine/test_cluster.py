@@ -20,6 +20,7 @@ import pytest
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
+EXECUTOR = "CoarseGrainedExecutorBackend"
 LOCAL_CLUSTER = "local-cluster[2,1,1024]"
 SHORT_ROUNDS = {"epochs": 2, "round_minutes": 1e-6}
 """Each step a round of its own."""
@@ -119,16 +120,13 @@ def standalone() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(
-    ("step", "victim"),
-    [(1, "CoarseGrainedExecutorBackend"), (7, "CoarseGrainedExecutorBackend"), (4, "pyspark.daemon")],
-)
-def test_a_killed_executor_costs_a_round_and_no_bit(digest: str, step: int, victim: str) -> None:
+def test_killed_executors_early_and_late_cost_rounds_and_no_bit(digest: str) -> None:
     with TrainingProcess(master=LOCAL_CLUSTER, training=SHORT_ROUNDS) as training:
-        training.wait_for(f"step {step}")
-        training.kill(victim)
+        for step, victim in [(1, EXECUTOR), (4, "pyspark.daemon"), (7, EXECUTOR)]:
+            training.wait_for(f"step {step}")
+            training.kill(victim)
         result = training.result()
-    assert result["failures"] >= 1
+    assert result["failures"] >= 3
     assert result["digest"] == digest
 
 
@@ -164,7 +162,7 @@ def test_an_executor_that_joins_is_used_from_the_next_round(digest: str, standal
         training.wait_for("step 1")
         with training.paused():
             worker = cluster.add_worker()
-            while not any("CoarseGrainedExecutorBackend" in command_of(process) for process in children(worker)):
+            while not any(EXECUTOR in command_of(process) for process in children(worker)):
                 time.sleep(0.2)
             time.sleep(5)
         result = training.result()
@@ -201,12 +199,13 @@ def test_workers_of_two_cores_take_an_executor_each(standalone: ModuleType) -> N
 def test_sliced_loses_an_executor_and_no_bit(digest: str) -> None:
     with TrainingProcess(master=LOCAL_CLUSTER, training={"epochs": 2, "synchronizer": "sliced"}) as training:
         training.wait_for("step 4")
-        training.kill("CoarseGrainedExecutorBackend")
+        training.kill(EXECUTOR)
         assert training.result()["digest"] == digest
 
 
-def test_sliced_trains_while_executors_come_by_themselves(digest: str, standalone: ModuleType) -> None:
-    conf = {
+def test_sliced_trains_while_executors_come_and_go_by_themselves(digest: str, standalone: ModuleType) -> None:
+    seconds = ["executorIdleTimeout", "cachedExecutorIdleTimeout", "shuffleTracking.timeout"]
+    conf = {f"spark.dynamicAllocation.{name}": "1s" for name in seconds} | {
         "spark.dynamicAllocation.enabled": "true",
         "spark.dynamicAllocation.shuffleTracking.enabled": "true",
         "spark.dynamicAllocation.minExecutors": "1",
@@ -215,15 +214,24 @@ def test_sliced_trains_while_executors_come_by_themselves(digest: str, standalon
     }
     choices = {"epochs": 2, "synchronizer": "sliced", "num_workers": 2}
     with (
-        standalone.Cluster(workers=1, cores=1, memory="1g") as cluster,
+        standalone.Cluster(workers=2, cores=1, memory="1g") as cluster,
         TrainingProcess(master=cluster.url, conf=conf, training=choices) as training,
     ):
-        training.wait_for("step 1")
-        worker = cluster.add_worker()
+        training.wait_for("step 4")
+        came = executors(cluster)
+        with training.paused():
+            deadline = time.monotonic() + 60
+            while executors(cluster) == came and time.monotonic() < deadline:
+                time.sleep(0.5)
+            left = came - executors(cluster)
         result = training.result()
-        joined = any("CoarseGrainedExecutorBackend" in command_of(process) for process in children(worker))
-    assert joined
+    assert (came, left) == (2, 1)
     assert result["digest"] == digest
+
+
+def executors(cluster: Any) -> int:
+    names = [command_of(process) for worker in cluster.workers for process in children(worker)]
+    return sum(EXECUTOR in name for name in names)
 
 
 def test_collective_refuses_executors_that_come_and_go_and_names_sliced() -> None:

@@ -117,17 +117,18 @@ def test_the_executors_keep_nothing_of_a_run_wherever_they_kept_it(
     assert len(spark.sparkContext._jsc.getPersistentRDDs()) == persisted
 
 
-def test_workers_that_are_killed_again_and_again_come_to_the_same_end(
-    samples: DataFrame, undisturbed: XRayModel
-) -> None:
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+def test_workers_that_are_killed_again_and_again_come_to_the_same_end(samples: DataFrame, kills: int) -> None:
     class Reaper(Observer):
-        kills = 0
+        done = 0
 
         def step_done(self, step: StepRecord) -> None:
-            if step.step % 2 and self.kills < 4:
-                Reaper.kills += 1
+            if step.step % 2 and Reaper.done < kills:
+                Reaper.done += 1
                 send(signal.SIGKILL)
 
-    model = classifier({"max_round_failures": 5, "round_minutes": 1e-6}, observers=[Reaper()]).fit(samples)
-    assert Reaper.kills == 4
-    assert_same_bits(model, undisturbed)
+    training = {"epochs": 3 if kills == 4 else 12}
+    short = {**training, "max_round_failures": 5, "round_minutes": 1e-6}
+    model = classifier(short, moduleFactory=networks.Slow, observers=[Reaper()]).fit(samples)
+    assert Reaper.done == kills
+    assert_same_bits(model, classifier(training).fit(samples))
