@@ -10,6 +10,7 @@ from sklearn import metrics as sklearn_metrics
 
 from radspark.labels import NIH_FINDINGS, LabelSet
 from radspark.metrics import Bootstrap, Scored, evaluate_scores, resample
+from radspark.metrics.bootstrap import Part, resample_together
 
 LABELS = LabelSet(("Effusion", "Mass"))
 
@@ -49,6 +50,18 @@ def test_resamples_are_those_of_whole_patients_measured_by_scikit_learn() -> Non
         assert resampled.values["brier"][number, 1] == pytest.approx(brier)
         sensitivity = sklearn_metrics.recall_score(labels[rows, 0], scores[rows, 0] >= 0.5)
         assert resampled.values["sensitivity"][number, 0] == pytest.approx(sensitivity)
+
+
+def test_parts_that_are_resampled_together_are_as_each_alone() -> None:
+    labels, scores, patients = cohort()
+    scored, bootstrap = Scored.of(labels, scores, LABELS, patients=patients), Bootstrap(resamples=100)
+    half = scored.where(patients % 2 == 0)
+    both = resample_together([Part(scored), Part(half), Part(half, ("auroc",))], bootstrap)
+    for together, alone in zip(both, (resample(scored, bootstrap), *[resample(half, bootstrap)] * 2), strict=True):
+        for name in together.values:
+            np.testing.assert_array_equal(together.values[name], alone.values[name])
+            np.testing.assert_array_equal(together.influences[name], alone.influences[name])
+    assert list(both[2].values) == list(both[0].minus(both[2]).estimates) == ["auroc"]
 
 
 def test_estimates_are_those_of_the_evaluation() -> None:

@@ -7,7 +7,7 @@ F is a finding, then the mean, then the weighted mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,11 +69,12 @@ class Resampled:
     """Patients that have a positive, or that have a negative, whichever are fewer."""
 
     def minus(self, other: Resampled) -> Resampled:
-        """The paired difference; both come from the same patients and seed."""
+        """The paired difference of the measures that both have; they come from the same patients and seed."""
+        shared = [name for name in self.estimates if name in other.estimates]
         return Resampled(
-            {name: self.estimates[name] - other.estimates[name] for name in MEASURES},
-            {name: self.values[name] - other.values[name] for name in MEASURES},
-            {name: self.influences[name] - other.influences[name] for name in MEASURES},
+            {name: self.estimates[name] - other.estimates[name] for name in shared},
+            {name: self.values[name] - other.values[name] for name in shared},
+            {name: self.influences[name] - other.influences[name] for name in shared},
             np.minimum(self.patients_in_class_C, other.patients_in_class_C),
         )
 
@@ -100,37 +101,100 @@ class Resampled:
 
 def resample(scored: Scored, bootstrap: Bootstrap) -> Resampled:
     """Every measure in every resample of the patients."""
-    num_patients = scored.num_patients
-    findings = [_Finding.of(scored, column) for column in range(len(scored.label_set))]
-    every_patient_G1 = np.ones((num_patients, 1))
-    chunk = int(np.clip(_CHUNK_BYTES // (8 * max(num_patients, 1)), 1, 128))
-    parts = [
-        _measure(findings, _draw(bootstrap.seed, start, min(start + chunk, bootstrap.resamples), num_patients))
-        for start in range(0, bootstrap.resamples, chunk)
-    ]
-    estimates = {name: values[0] for name, values in _measure(findings, every_patient_G1).items()}
-    return Resampled(
-        estimates,
-        {name: np.concatenate([part[name] for part in parts]) for name in MEASURES},
-        _influences(findings, estimates),
-        np.array([min(finding.blocks.patients_with()) for finding in findings], np.int64),
-    )
+    return resample_together([Part(scored)], bootstrap)[0]
 
 
 @dataclass(frozen=True, eq=False)
-class _Finding:
-    """What one finding's resamples are made of."""
+class Part:
+    """Samples to be resampled, and what is wanted of them."""
 
-    blocks: RankBlocks
-    sums_GL: Floats
+    scored: Scored
+    measures: tuple[str, ...] = MEASURES
+    """All, or those of `RANK_MEASURES` alone, which leaves the sums over samples out."""
+
+
+def resample_together(parts: Sequence[Part], bootstrap: Bootstrap) -> list[Resampled]:
+    """`resample` for parts of the samples of the same patients, who are drawn once for all."""
+    num_patients = parts[0].scored.num_patients
+    measured = [_Measured.of(part) for part in parts]
+    chunk = int(np.clip(_CHUNK_BYTES // (8 * max(num_patients, 1)), 1, 128))
+    values: list[list[dict[str, Floats]]] = [[] for _ in parts]
+    for start in range(0, bootstrap.resamples, chunk):
+        weights_GB = _draw(bootstrap.seed, start, min(start + chunk, bootstrap.resamples), num_patients)
+        for part, collected in zip(measured, values, strict=True):
+            collected.append(part.measure(weights_GB))
+    return [part.resampled(collected) for part, collected in zip(measured, values, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What the resamples of one part are made of."""
+
+    measures: tuple[str, ...]
+    blocks_C: list[RankBlocks]
+    sums_GCL: Floats | None
+    """Sums of each patient's terms; None where ranks alone are wanted."""
+    positives_GC: Floats
+    present: npt.NDArray[np.int64]
+    """Patients who are in the part."""
+    num_patients: int
 
     @classmethod
-    def of(cls, scored: Scored, column: int) -> _Finding:
-        labels, scores = scored.labels_NC[:, column], scored.scores_NC[:, column]
-        terms_NL = sample_terms(labels, scores, threshold=scored.thresholds_C[column])
-        sums_LG = [np.bincount(scored.patients_N, terms, scored.num_patients) for terms in terms_NL.T]
-        blocks = RankBlocks.of(labels, scores, scored.patients_N, scored.num_patients)
-        return cls(blocks, np.stack(sums_LG, axis=1))
+    def of(cls, part: Part) -> _Measured:
+        scored = part.scored
+        columns = [(scored.labels_NC[:, c], scored.scores_NC[:, c]) for c in range(len(scored.label_set))]
+        sums_GCL = None
+        if not set(part.measures) <= set(RANK_MEASURES):
+            terms = (
+                sample_terms(*column, threshold=threshold)
+                for column, threshold in zip(columns, scored.thresholds_C, strict=True)
+            )
+            sums = [
+                [np.bincount(scored.patients_N, terms_N, scored.num_patients) for terms_N in terms_NL.T]
+                for terms_NL in terms
+            ]
+            sums_GCL = np.ascontiguousarray(np.moveaxis(np.array(sums), 2, 0))
+        blocks_C = [RankBlocks.of(*column, scored.patients_N, scored.num_patients) for column in columns]
+        positives_GC = np.stack([blocks.class_sizes()[0] for blocks in blocks_C], axis=1)
+        present = np.unique(scored.patients_N)
+        return cls(part.measures, blocks_C, sums_GCL, positives_GC, present, scored.num_patients)
+
+    def measure(self, weights_GB: Floats) -> dict[str, Floats]:
+        """By measure: findings, mean and weighted mean (B, F)."""
+        counts_GB = weights_GB.astype(self.blocks_C[0].dtype)
+        ranks = [
+            dict(zip(self.measures, blocks.measure(counts_GB, precision=len(self.measures) > 1), strict=False))
+            for blocks in self.blocks_C
+        ]
+        values_BC = {name: np.stack([rank[name] for rank in ranks], axis=1) for name in ranks[0]}
+        if self.sums_GCL is not None:
+            flat = weights_GB[self.present].T @ self.sums_GCL[self.present].reshape(len(self.present), -1)
+            values_BC |= measure_sums(flat.reshape(len(flat), *self.sums_GCL.shape[1:]))
+        positives_BC = weights_GB.T @ self.positives_GC
+        return {name: _with_means(values, positives_BC) for name, values in values_BC.items()}
+
+    def resampled(self, collected: list[dict[str, Floats]]) -> Resampled:
+        """All chunks put together."""
+        estimates = {name: values[0] for name, values in self.measure(np.ones((self.num_patients, 1))).items()}
+        return Resampled(
+            estimates,
+            {name: np.concatenate([values[name] for values in collected]) for name in estimates},
+            self._influences(estimates),
+            np.array([min(blocks.patients_with()) for blocks in self.blocks_C], np.int64),
+        )
+
+    def _influences(self, estimates: Mapping[str, Floats]) -> dict[str, Floats]:
+        columns: dict[str, list[Floats]] = {name: [] for name in estimates}
+        for column, blocks in enumerate(self.blocks_C):
+            found = dict(zip(RANK_MEASURES, blocks.influence(), strict=True))
+            if self.sums_GCL is not None:
+                found |= influence_on_sums(self.sums_GCL[:, column])
+            for name, values in columns.items():
+                values.append(found[name])
+        return {
+            name: _with_mean_influences(np.stack(values, axis=1), self.positives_GC, estimates[name])
+            for name, values in columns.items()
+        }
 
 
 def _draw(seed: int, start: int, stop: int, num_patients: int) -> Floats:
@@ -144,20 +208,6 @@ def _draw(seed: int, start: int, stop: int, num_patients: int) -> Floats:
     return np.stack(columns, axis=1).astype(np.float64)
 
 
-def _measure(findings: list[_Finding], weights_GB: Floats) -> dict[str, Floats]:
-    """By measure: findings, mean and weighted mean (B, F)."""
-    columns: dict[str, list[Floats]] = {name: [] for name in MEASURES}
-    positives = []
-    for finding in findings:
-        sums_BL = weights_GB.T @ finding.sums_GL
-        ranks = dict(zip(RANK_MEASURES, finding.blocks.measure(weights_GB), strict=True))
-        for name, values in (ranks | measure_sums(sums_BL)).items():
-            columns[name].append(values)
-        positives.append(np.asarray(finding.blocks.positives_KG @ weights_GB).sum(axis=0))
-    positives_BC = np.stack(positives, axis=1)
-    return {name: _with_means(np.stack(values, axis=1), positives_BC) for name, values in columns.items()}
-
-
 def _with_means(values_BC: Floats, positives_BC: Floats) -> Floats:
     """Over the findings that are defined in each resample; weighted by their positives."""
     defined = ~np.isnan(values_BC)
@@ -167,19 +217,6 @@ def _with_means(values_BC: Floats, positives_BC: Floats) -> Floats:
         mean = filled.sum(axis=1) / defined.sum(axis=1)
         weighted = (filled * weights).sum(axis=1) / weights.sum(axis=1)
     return np.column_stack((values_BC, mean, weighted))
-
-
-def _influences(findings: list[_Finding], estimates: Mapping[str, Floats]) -> dict[str, Floats]:
-    columns: dict[str, list[Floats]] = {name: [] for name in MEASURES}
-    for finding in findings:
-        ranks = dict(zip(RANK_MEASURES, finding.blocks.influence(), strict=True))
-        for name, values in (ranks | influence_on_sums(finding.sums_GL)).items():
-            columns[name].append(values)
-    positives_GC = np.stack([finding.blocks.class_sizes()[0] for finding in findings], axis=1)
-    return {
-        name: _with_mean_influences(np.stack(values, axis=1), positives_GC, estimates[name])
-        for name, values in columns.items()
-    }
 
 
 def _with_mean_influences(influence_GC: Floats, positives_GC: Floats, estimates_F: Floats) -> Floats:

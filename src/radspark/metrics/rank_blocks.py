@@ -16,6 +16,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 Floats = npt.NDArray[np.float64]
+EXACT_FLOAT32 = 1 << 24
+"""Up to it a float32 holds every whole number."""
 
 
 @dataclass(frozen=True)
@@ -51,24 +53,42 @@ class RankBlocks:
         tied = np.searchsorted(scores_K, scores_N[negative], side="right") > below
         places = num_blocks - below - tied
         owners = patients_N[negative]
+        # Half the memory, where it holds any resample's counts exactly: at most all draws of whoever has most samples.
+        most = num_patients * int(np.bincount(patients_N, minlength=1).max())
+        dtype = np.float32 if most < EXACT_FLOAT32 else np.float64
         return cls(
-            _count(num_blocks - 1 - blocks, patients_N[positive], (num_blocks, num_patients)),
-            _count(places, owners, (num_blocks + 1, num_patients)),
-            _count(places[tied], owners[tied], (num_blocks, num_patients)),
+            _count(num_blocks - 1 - blocks, patients_N[positive], (num_blocks, num_patients), dtype),
+            _count(places, owners, (num_blocks + 1, num_patients), dtype),
+            _count(places[tied], owners[tied], (num_blocks, num_patients), dtype),
         )
 
-    def measure(self, weights_GB: Floats) -> tuple[Floats, Floats]:
-        """AUROC and average precision (B,) under each column of weights; NaN where a class has no weight."""
+    @property
+    def dtype(self) -> Any:
+        """Of weights that cost least."""
+        return self.positives_KG.dtype
+
+    def measure(self, weights_GB: npt.NDArray[Any], *, precision: bool = True) -> tuple[Floats, Floats]:
+        """AUROC and average precision (B,) under each column of weights; NaN where a class has no weight.
+
+        Args:
+            precision: whether the second is wanted; all NaN where it is not.
+        """
         positives_KB = self.positives_KG @ weights_GB
-        negatives_SB = np.cumsum(self.negatives_SG @ weights_GB, axis=0)
-        upto_KB, negatives_B = negatives_SB[:-1], negatives_SB[-1]
-        found_KB = np.cumsum(positives_KB, axis=0)
-        num_positives_B = positives_KB.sum(axis=0)
+        negatives_SB = self.negatives_SG @ weights_GB
+        np.cumsum(negatives_SB, axis=0, out=negatives_SB)
+        upto_KB, negatives_B = negatives_SB[:-1], negatives_SB[-1].astype(np.float64)
+        num_positives_B = positives_KB.sum(axis=0, dtype=np.float64)
+        # Whole numbers and halves: any order of the sum gives the same bits.
+        pairs_B = num_positives_B * negatives_B - _dot(positives_KB, upto_KB)
+        if self.tied_KG.nnz:
+            pairs_B += _dot(positives_KB, self.tied_KG @ weights_GB) / 2
+        average_precision_B = np.full(len(num_positives_B), np.nan)
         with np.errstate(invalid="ignore", divide="ignore"):
-            pairs_B = (positives_KB * (negatives_B - upto_KB + self.tied_KG @ weights_GB / 2)).sum(axis=0)
             auroc_B = pairs_B / (num_positives_B * negatives_B)
-            precision_KB = np.where(positives_KB > 0, found_KB / (found_KB + upto_KB), 0)
-            average_precision_B = (positives_KB * precision_KB).sum(axis=0) / num_positives_B
+            if precision:
+                found_KB = np.cumsum(positives_KB, axis=0, dtype=np.float64)
+                precision_KB = np.divide(found_KB, found_KB + upto_KB, out=found_KB, where=positives_KB > 0)
+                average_precision_B = _dot(positives_KB, precision_KB) / num_positives_B
         average_precision_B[negatives_B == 0] = np.nan
         return auroc_B, average_precision_B
 
@@ -117,12 +137,18 @@ class RankBlocks:
         return self.positives_KG, self.negatives_SG, self.tied_KG
 
 
-def _count(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int]) -> Any:
-    return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
+def _count(rows: npt.NDArray[Any], columns: npt.NDArray[Any], shape: tuple[int, int], dtype: type) -> Any:
+    return sparse.csr_array((np.ones(len(rows), dtype), (rows, columns)), shape=shape)
+
+
+def _dot(left_KB: npt.NDArray[Any], right_KB: npt.NDArray[Any]) -> Floats:
+    """Column by column, in double precision."""
+    total: Floats = np.einsum("kb,kb->b", left_KB, right_KB, dtype=np.float64)
+    return total
 
 
 def _sum(matrix: Any, *, axis: int) -> Floats:
-    return np.asarray(matrix.sum(axis=axis), np.float64)
+    return np.asarray(matrix.sum(axis=axis, dtype=np.float64))
 
 
 def _sum_from_here(values_K: Floats) -> Floats:

@@ -18,7 +18,7 @@ from scipy.special import ndtr
 
 from radspark.errors import ArgumentError
 from radspark.labels import LabelSet
-from radspark.metrics.bootstrap import Bootstrap, Resampled, resample
+from radspark.metrics.bootstrap import Bootstrap, Part, Resampled, resample_together
 from radspark.metrics.evaluate import evaluate_scored, with_intervals
 from radspark.metrics.evaluation import Evaluation
 from radspark.metrics.intervals import Interval, bootstrap_interval
@@ -70,35 +70,29 @@ def evaluate_subgroups(scored: Scored, columns: Mapping[str, Sequence[Any]], *, 
     Raises:
         ArgumentError: a column's length differs, or it has more than `MAX_PARTS` values.
     """
-    drawn = _Resamples(scored, bootstrap)
+    parts = [(name, value, inside) for name, values in columns.items() for value, inside in divide(name, values)]
+    drawn = _resample(scored, [inside for _, _, inside in parts], bootstrap)
     found: list[Subgroup] = []
     before = np.zeros(len(scored), np.bool_)
-    for name, values in columns.items():
-        for value, inside in divide(name, values):
-            part, rest = scored.where(inside), scored.where(~inside)
-            evaluation = with_intervals(evaluate_scored(part), drawn.of(inside), bootstrap)
-            few = frozenset(_few(part))
-            compared = [finding for finding in scored.label_set if finding not in few | set(_few(rest))]
-            gaps = _find_gaps(drawn.of(inside).minus(drawn.of(~inside)), scored.label_set, compared, bootstrap)
-            is_mirror = bool(found) and np.array_equal(inside, ~before)
-            found.append(Subgroup(name, value, evaluation, few, gaps, is_mirror))
-            before = inside
+    for name, value, inside in parts:
+        part, rest = scored.where(inside), scored.where(~inside)
+        in_part, in_rest = drawn[inside.tobytes()], drawn[(~inside).tobytes()]
+        few, few_in_rest = frozenset(_few(part)), frozenset(_few(rest))
+        compared = [finding for finding in scored.label_set if finding not in few | few_in_rest]
+        gaps = _find_gaps(in_part.minus(in_rest), scored.label_set, compared, bootstrap)
+        is_mirror = bool(found) and np.array_equal(inside, ~before)
+        evaluation = with_intervals(evaluate_scored(part), in_part, bootstrap)
+        found.append(Subgroup(name, value, evaluation, few, gaps, is_mirror))
+        before = inside
     return _adjust(found)
 
 
-class _Resamples:
-    """Resamples of parts, each made once: the rest of one part can be another part."""
-
-    def __init__(self, scored: Scored, bootstrap: Bootstrap) -> None:
-        self._scored, self._bootstrap = scored, bootstrap
-        self._made: dict[bytes, Resampled] = {}
-
-    def of(self, inside: npt.NDArray[np.bool_]) -> Resampled:
-        """Of the samples under a mask."""
-        key = inside.tobytes()
-        if key not in self._made:
-            self._made[key] = resample(self._scored.where(inside), self._bootstrap)
-        return self._made[key]
+def _resample(scored: Scored, masks: Sequence[npt.NDArray[np.bool_]], bootstrap: Bootstrap) -> dict[bytes, Resampled]:
+    """Resamples by mask, of each part and of all that it is not: each once, and a rest that is no part by its AUROC."""
+    wanted = {inside.tobytes(): Part(scored.where(inside)) for inside in masks}
+    for inside in masks:
+        wanted.setdefault((~inside).tobytes(), Part(scored.where(~inside), ("auroc",)))
+    return dict(zip(wanted, resample_together(list(wanted.values()), bootstrap), strict=True)) if wanted else {}
 
 
 def divide(column: str, values: Sequence[Any]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
@@ -106,7 +100,8 @@ def divide(column: str, values: Sequence[Any]) -> Iterator[tuple[str, npt.NDArra
 
     A column with one value makes no part: there is nobody to compare with.
     """
-    names = [_band(value) for value in values] if column == "age" else [None if v is None else str(v) for v in values]
+    words = {value: _band(value) if column == "age" else None if value is None else str(value) for value in set(values)}
+    names = [words[value] for value in values]
     counts = Counter(name for name in names if name is not None)
     if len(counts) > MAX_PARTS:
         raise ArgumentError(f"column {column!r} has {len(counts)} values; a column of subgroups has up to {MAX_PARTS}.")
@@ -127,7 +122,7 @@ def _band(age: float | None) -> str | None:
 def _few(scored: Scored) -> Iterator[str]:
     for column, name in enumerate(scored.label_set):
         labels = scored.labels_NC[:, column]
-        patients = (len(np.unique(scored.patients_N[labels == value])) for value in (0, 1))
+        patients = (np.count_nonzero(np.bincount(scored.patients_N[labels == value], minlength=1)) for value in (0, 1))
         if min(patients) < MIN_PATIENTS:
             yield name
 
