@@ -118,3 +118,12 @@ def test_an_older_bundle_without_a_decision_is_read(bundle: Bundle, tmp_path: Pa
     save_bundle(bundle, tmp_path)
     assert "decision" not in json.loads((tmp_path / "config.json").read_text())
     assert load_bundle(tmp_path).decision is None
+
+
+def test_another_number_of_findings_than_the_network_gives_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    weights = {**bundle.weights, "head.bias": np.zeros(3, np.float32)}
+    save_bundle(dataclasses.replace(bundle, weights=weights), tmp_path)
+    with pytest.raises(BundleError, match=r"config.json names 2 findings, but the network in .* gives 3"):
+        load_bundle(tmp_path)
+    save_bundle(dataclasses.replace(bundle, weights=weights, user_module="a.Net"), tmp_path)
+    assert len(load_bundle(tmp_path).labels) == 2

@@ -27,6 +27,8 @@ FORMAT_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
+HEAD_BIAS = "head.bias"
+"""The tensor with one number for each finding, of a network that is not the user's own."""
 FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
 
 
@@ -84,7 +86,8 @@ def load_bundle(folder: Path) -> Bundle:
     """Read a bundle and check it.
 
     Raises:
-        BundleError: a file is missing or damaged, the checksum differs, or the format is newer than this version.
+        BundleError: a file is missing or damaged, the checksum differs, the network has another number of findings, or
+            the format is newer than this version.
     """
     config = _read_config(folder)
     try:
@@ -108,6 +111,11 @@ def load_bundle(folder: Path) -> Bundle:
         weights = safetensors.numpy.load(data)
     except SafetensorError as error:
         raise BundleError(f"{folder / WEIGHTS_FILE} is not a safetensors file: {error}") from error
+    if "user_module" not in config and HEAD_BIAS in weights and len(weights[HEAD_BIAS]) != len(labels):
+        raise BundleError(
+            f"{folder / CONFIG_FILE} names {len(labels)} findings, but the network in {WEIGHTS_FILE} gives "
+            f"{len(weights[HEAD_BIAS])}; the file was changed: copy the bundle again."
+        )
     return Bundle(
         model=model,
         preparation=preparation,

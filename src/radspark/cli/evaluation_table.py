@@ -12,7 +12,8 @@ _SHOWN_MEASURES = ("auroc", "average_precision")
 def evaluation_table(evaluation: Evaluation, *, title: str) -> Table:
     """AUROC and average precision per finding, and their means, with intervals where there are any."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 0, 0, 1))
-    table.add_column("finding", no_wrap=True)
+    # A long name is folded before a figure or a heading is cut.
+    table.add_column("finding", overflow="fold")
     for heading in ("AUROC", "average precision", "positives", "negatives"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, finding in evaluation.findings.items():

@@ -17,7 +17,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from radspark import __version__
-from radspark.cli import compare, data, demo, evaluate, plan, predict, train
+from radspark.cli import calibrate, compare, data, demo, evaluate, plan, predict, train
 from radspark.cli.console import LogLines, say_error
 from radspark.cli.failures import describe_spark_failure, describe_user_error
 from radspark.errors import RadsparkError
@@ -38,6 +38,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("plan", epilog=plan.EXAMPLES)(plan.plan)

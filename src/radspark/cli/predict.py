@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from radspark.ml import XRayModel
 
 SOME_UNREADABLE = 3
+PRESENT = "_present"
+"""Ends the column of a finding that says yes or no."""
 ENDINGS = (".csv", ".parquet", ".json")
 
 EXAMPLES = """Examples:
@@ -51,6 +53,14 @@ def predict(
         Path,
         typer.Option(help=f"File to write; its ending chooses the format: {', '.join(ENDINGS)}.", metavar="FILE"),
     ],
+    operating_point: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the bundle, by which findings are called present: youden, sensitivity or specificity. Adds a "
+            "column FINDING_present for each.",
+            show_default="probabilities alone",
+        ),
+    ] = None,
     master: Master = None,
     conf: Conf = None,
 ) -> None:
@@ -70,9 +80,12 @@ def predict(
     with working("starting Spark ..."):
         spark = get_session(master=master, conf=settings)
     model = XRayModel.loadBundle(bundle)
+    thresholds = None if operating_point is None else model.decision.thresholds_at(operating_point)
     inputs = find_inputs(spark, paths)
     with working("scoring ..."):
         lines = score_inputs(spark, model, inputs)
+    if thresholds is not None:
+        lines = [{**line, **call_present(line, model.labels, thresholds)} for line in lines]
     WRITERS[out.suffix](lines, model.labels, out)
     unreadable = sum(line["error"] is not None for line in lines)
     say(f"{len(lines) - unreadable:,} scored, {unreadable:,} not readable: {out}")
@@ -93,29 +106,40 @@ def score_inputs(spark: SparkSession, model: XRayModel, inputs: Inputs) -> list[
     return [{"path": path, **lines[path]} for path in sorted(lines)]
 
 
+def call_present(line: Mapping[str, Any], labels: LabelSet, thresholds: Mapping[str, float]) -> dict[str, bool | None]:
+    """`FINDING_present` by the thresholds; None where there is no probability, or no threshold was found."""
+    return {
+        f"{name}{PRESENT}": None
+        if line[name] is None or name not in thresholds
+        else bool(np.float32(line[name]) >= np.float32(thresholds[name]))
+        for name in labels
+    }
+
+
 def _line(error: str | None, probabilities: Sequence[float] | None, labels: LabelSet) -> dict[str, Any]:
     # The shortest decimals that give the same float32: 0.1234, not 0.12340000271797180.
     values = [None] * len(labels) if probabilities is None else [float(str(np.float32(p))) for p in probabilities]
     return {"error": error, **dict(zip(labels, values, strict=True))}
 
 
-def _write_csv(lines: Iterable[Mapping[str, Any]], labels: LabelSet, file: Path) -> None:
+def _write_csv(lines: Sequence[Mapping[str, Any]], _labels: LabelSet, file: Path) -> None:
     with file.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, ["path", "error", *labels])
+        writer = csv.DictWriter(handle, list(lines[0]))
         writer.writeheader()
         writer.writerows(lines)
 
 
-def _write_json(lines: Iterable[Mapping[str, Any]], _labels: LabelSet, file: Path) -> None:
+def _write_json(lines: Sequence[Mapping[str, Any]], _labels: LabelSet, file: Path) -> None:
     file.write_text(json.dumps(list(lines), indent=1) + "\n", encoding="utf-8")
 
 
-def _write_parquet(lines: Iterable[Mapping[str, Any]], labels: LabelSet, file: Path) -> None:
+def _write_parquet(lines: Sequence[Mapping[str, Any]], labels: LabelSet, file: Path) -> None:
     fields = [("path", pa.string()), ("error", pa.string()), *((name, pa.float32()) for name in labels)]
+    fields += [(f"{name}{PRESENT}", pa.bool_()) for name in labels if f"{name}{PRESENT}" in lines[0]]
     pq.write_table(pa.Table.from_pylist(list(lines), schema=pa.schema(fields)), file)
 
 
-WRITERS: dict[str, Callable[[Iterable[Mapping[str, Any]], Any, Path], None]] = {
+WRITERS: dict[str, Callable[[Sequence[Mapping[str, Any]], Any, Path], None]] = {
     ".csv": _write_csv,
     ".parquet": _write_parquet,
     ".json": _write_json,

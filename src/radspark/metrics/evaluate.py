@@ -13,7 +13,7 @@ from radspark.labels import LabelSet
 from radspark.metrics.additive import log_losses, measure_sums, sum_terms, why_undefined
 from radspark.metrics.bootstrap import MEASURES, MIN_PATIENTS, RANK_MEASURES, Bootstrap, Resampled, resample
 from radspark.metrics.evaluation import Evaluation, FindingEvaluation
-from radspark.metrics.intervals import Interval
+from radspark.metrics.intervals import Interval, why_no_interval
 from radspark.metrics.ranking import rank_checked
 from radspark.metrics.scored import Scored
 
@@ -129,4 +129,4 @@ def _intervals(resampled: Resampled, column: int, bootstrap: Bootstrap) -> dict[
 def _why_no_interval(resampled: Resampled, measure: str, column: int) -> str:
     if not resampled.has_support(measure, column):
         return f"fewer than {MIN_PATIENTS} patients with a positive, or with a negative"
-    return "undefined in half of the resamples or more"
+    return why_no_interval(resampled.values[measure][:, column])

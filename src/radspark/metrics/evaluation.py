@@ -95,6 +95,7 @@ class Evaluation:
             "num_samples": self.num_samples,
             "num_patients": self.num_patients,
             "method": self.method,
+            **({} if self.bootstrap is None else {"interval_notes": self._mean_notes()}),
             "findings": {name: self._finding_to_dict(finding) for name, finding in self.findings.items()},
         }
 
@@ -111,13 +112,26 @@ class Evaluation:
             "unknown": finding.unknown,
             "reason": finding.reason,
             "undefined": dict(finding.undefined),
-            **({} if self.bootstrap is None else {"dropped_resamples": dropped}),
+            **(
+                {}
+                if self.bootstrap is None
+                else {"dropped_resamples": dropped, "interval_notes": _notes(finding.intervals)}
+            ),
         }
+
+    def _mean_notes(self) -> dict[str, str]:
+        means = {f"mean_{name}": interval for name, interval in self.mean_intervals.items()}
+        return _notes({**means, **{f"weighted_mean_{name}": i for name, i in self.weighted_mean_intervals.items()}})
 
     def _figure(self, name: str, value: float | None, interval: Interval | None) -> dict[str, Any]:
         if self.bootstrap is None:
             return {name: value}
         return {name: value, f"{name}_ci": None if interval is None else [interval.low, interval.high]}
+
+
+def _notes(intervals: Mapping[str, Interval]) -> dict[str, str]:
+    """Of the intervals that are of another kind than the rest."""
+    return {name: interval.note for name, interval in intervals.items() if interval.note is not None}
 
 
 @dataclass(frozen=True)

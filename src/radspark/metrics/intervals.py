@@ -11,6 +11,8 @@ from scipy.special import ndtr, ndtri
 
 Floats = npt.NDArray[np.float64]
 IntervalKind = Literal["percentile", "bca"]
+PERCENTILE_INSTEAD = "percentile: bias correction reaches beyond the outermost resamples"
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,19 @@ class Interval:
     high: float
     dropped: int = 0
     """Resamples in which the figure is undefined, such as those without a positive."""
+    note: str | None = None
+    """Why it is of another kind than was asked for; None where it is not."""
 
 
 def bootstrap_interval(
     resampled_B: Floats, *, estimate: float, influence_G: Floats, level: float, kind: IntervalKind
 ) -> Interval | None:
-    """The interval of a figure, or None where it is undefined in half of the resamples or more.
+    """The interval of a figure, or None where the resamples give none: `why_no_interval` says why.
 
     BCa (bias-corrected and accelerated, Efron 1987, doi:10.1080/01621459.1987.10478410) moves the two percentiles by
-    the share of resamples below the estimate (ties half) and by the skewness of the patients' influences.
+    the share of resamples below the estimate (ties half) and by the skewness of the patients' influences. Where that
+    asks for a percentile beyond the outermost resample, its end would be that one resample (Davison and Hinkley 1997,
+    5.3.2): the interval is then the percentile one, and says so.
 
     Args:
         resampled_B: the figure in each resample, NaN where undefined.
@@ -41,10 +47,25 @@ def bootstrap_interval(
     if np.isnan(estimate) or dropped * 2 >= len(resampled_B):
         return None
     shares = np.array([(1 - level) / 2, (1 + level) / 2])
+    note = None
     if kind == "bca":
-        shares = _bca_shares(shares, values, estimate, influence_G)
-    low, high = np.quantile(values, shares)
-    return Interval(float(low), float(high), dropped)
+        moved = _bca_shares(shares, values, estimate, influence_G)
+        if moved.min() * (len(values) + 1) >= 1 and (1 - moved.max()) * (len(values) + 1) >= 1:
+            shares = moved
+        else:
+            note = PERCENTILE_INSTEAD
+    low, high = (float(end) for end in np.quantile(values, shares))
+    # A quantile of equal values can be a rounding error off them.
+    if not low - _ROUNDING <= estimate <= high + _ROUNDING:
+        return None
+    return Interval(low, high, dropped, note)
+
+
+def why_no_interval(resampled_B: Floats) -> str:
+    """The reason of a figure that is defined and has no interval."""
+    if np.isnan(resampled_B).sum() * 2 >= len(resampled_B):
+        return "undefined in half of the resamples or more"
+    return "nearly all resamples lie on one side of it"
 
 
 def _bca_shares(shares: Floats, values: Floats, estimate: float, influence_G: Floats) -> Floats:

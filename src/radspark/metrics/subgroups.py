@@ -56,7 +56,8 @@ class Subgroup:
     few: frozenset[str]
     """Findings that fewer than `MIN_PATIENTS` patients of the part have, or lack."""
     gaps: Mapping[str, Gap] = field(default_factory=dict)
-    """By finding, and `mean`: over the findings that are compared. Without those of few patients, here or elsewhere."""
+    """By finding, and `mean`: over the findings that are compared. Without those of few patients, here or elsewhere,
+    and those without an interval."""
     is_mirror: bool = False
     """Whether it is all that the part before it is not: its gaps are those with their signs turned, and count once."""
 
@@ -132,11 +133,12 @@ def _find_gaps(difference: Resampled, label_set: LabelSet, compared: list[str], 
     if not columns:
         return {}
     gaps = {name: _gap(difference, [column], bootstrap) for name, column in zip(compared, columns, strict=True)}
-    return {MEAN: _gap(difference, columns, bootstrap), **gaps}
+    gaps = {MEAN: _gap(difference, columns, bootstrap), **gaps}
+    return {name: gap for name, gap in gaps.items() if gap is not None}
 
 
-def _gap(difference: Resampled, columns: list[int], bootstrap: Bootstrap) -> Gap:
-    """Mean gap over some findings; a resample counts where all of them are defined."""
+def _gap(difference: Resampled, columns: list[int], bootstrap: Bootstrap) -> Gap | None:
+    """Mean gap over some findings; a resample counts where all of them are defined. None where there is no interval."""
     estimate = float(difference.estimates["auroc"][columns].mean())
     values_B = difference.values["auroc"][:, columns].mean(axis=1)
     interval = bootstrap_interval(
@@ -146,7 +148,8 @@ def _gap(difference: Resampled, columns: list[int], bootstrap: Bootstrap) -> Gap
         level=bootstrap.level,
         kind=bootstrap.kind,
     )
-    assert interval is not None, "a finding of many patients is defined in nearly every resample"
+    if interval is None:
+        return None
     error = float(np.nanstd(values_B, ddof=1))
     return Gap(estimate, interval, float(2 * ndtr(-abs(estimate) / error)) if error > 0 else 1.0)
 
@@ -166,7 +169,9 @@ def _adjust(subgroups: list[Subgroup]) -> list[Subgroup]:
             if subgroup.is_mirror
             else {name: next(adjusted) for name in subgroup.gaps}
         )
-        gaps = {name: replace(gap, adjusted_p_value=values[name]) for name, gap in subgroup.gaps.items()}
+        gaps = {
+            name: replace(gap, adjusted_p_value=values[name]) for name, gap in subgroup.gaps.items() if name in values
+        }
         done.append(replace(subgroup, gaps=gaps))
     return done
 

@@ -1,0 +1,101 @@
+"""`radspark calibrate`: calibration and operating points for a bundle that exists, from validation radiographs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from radspark.cli.console import console, say
+from radspark.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from radspark.labels import LabelSet
+    from radspark.metrics.decision import Decision
+
+EXAMPLES = """Example: thresholds for the patients of another hospital, from a part of them that is not tested on
+
+  radspark evaluate --bundle runs/first/bundle --dataset table --data-dir hospital --split-policy patient \\
+      --split validation --out runs/first/local
+
+  radspark calibrate --bundle runs/first/bundle --run runs/first/local --calibration platt --out runs/first/local-bundle
+
+  radspark predict --bundle runs/first/local-bundle inbox/ --operating-point sensitivity --out scores.csv"""
+
+
+def calibrate(
+    bundle: Annotated[Path, typer.Option(help="Folder of the bundle, on this machine.", metavar="DIR")],
+    run: Annotated[
+        Path, typer.Option(help="What `radspark evaluate --split validation --out` wrote with it.", metavar="DIR")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the new bundle: new, or empty.", metavar="DIR")],
+    calibration: Annotated[str, typer.Option(help="none, platt, isotonic or temperature.")] = "none",
+    sensitivity: Annotated[float, typer.Option(help="That the operating point of this name is to reach.")] = 0.9,
+    specificity: Annotated[float, typer.Option(help="That the operating point of this name is to reach.")] = 0.9,
+) -> None:
+    """Choose calibration and operating points anew, on validation radiographs, and write the bundle with them.
+
+    The network stays as it is.
+    """
+    from radspark.bundle import load_bundle, save_bundle
+    from radspark.cli.scored_table import ScoredTable
+    from radspark.metrics.decision import fit_decision
+
+    check_validation(run)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ArgumentError(f"--out {out} must be a new or an empty folder.")
+    loaded = load_bundle(bundle)
+    table = ScoredTable.read(run / "predictions.parquet")
+    if table.labels != loaded.labels:
+        raise DataError(
+            f"{run} was evaluated for {', '.join(table.labels)}, and the bundle gives {', '.join(loaded.labels)}; "
+            "give a run of this bundle."
+        )
+    scores_NC = table.probabilities_NC if table.scores_NC is None else table.scores_NC
+    decision = fit_decision(
+        table.labels_NC,
+        scores_NC,
+        table.labels,
+        calibration=calibration,
+        sensitivity=sensitivity,
+        specificity=specificity,
+    )
+    save_bundle(dataclasses.replace(loaded, decision=decision.to_dict()), out)
+    console.print(points_table(decision, table.labels))
+    say(f"\nchosen on {decision.num_samples:,} radiographs; bundle  {out}")
+
+
+def check_validation(run: Path) -> None:
+    """Check that a run was on validation radiographs: what is chosen on the test split is no longer tested there.
+
+    Raises:
+        DataError: it has no metrics.json, or was on another split.
+    """
+    try:
+        split = json.loads((run / "metrics.json").read_text(encoding="utf-8")).get("split")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{run} holds no metrics.json of `radspark evaluate --out`; give such a folder.") from error
+    if split != "validation":
+        what = f"the {split} split" if split else "given predictions"
+        raise DataError(
+            f"{run} is of {what}, and thresholds are chosen on validation; evaluate with --split validation."
+        )
+
+
+def points_table(decision: Decision, labels: LabelSet) -> Table:
+    """Thresholds of each finding, a dash where one lacked a class."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("threshold", overflow="fold")
+    for point in decision.thresholds:
+        table.add_column(point, justify="right")
+    for name in labels:
+        values = (decision.thresholds[point].get(name) for point in decision.thresholds)
+        table.add_row(name, *("–" if value is None else f"{value:.4f}" for value in values))
+    return table
