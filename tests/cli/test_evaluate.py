@@ -16,7 +16,7 @@ from command_line import train_words
 from pyspark.sql import SparkSession
 from sklearn.metrics import roc_auc_score
 
-from radspark.cli.evaluate_bundle import choose_split
+from radspark.cli.split_choice import choose_split
 from radspark.datasets.reading import Source
 from radspark.errors import SplitError
 from radspark.labels import NIH_FINDINGS
@@ -107,6 +107,49 @@ def test_an_unknown_split_gets_the_nearest(tmp_path: Path, radspark: Radspark) -
     assert outcome.sentence == (
         "error: --split must be one of train, validation, test, got 'tset'. Did you mean 'test'?"
     )
+
+
+def with_data(bundle: Path, into: Path, **data: Any) -> Path:
+    """A copy of a bundle that says other things of its data."""
+    shutil.copytree(bundle, into)
+    config = json.loads((into / "config.json").read_text())
+    config["data"] = {**config["data"], **data}
+    (into / "config.json").write_text(json.dumps(config))
+    return into
+
+
+def test_a_written_split_is_tested_on_unless_it_holds_training_patients(
+    trained: Trained, nih_data: Path, tmp_path: Path, radspark: Radspark
+) -> None:
+    placed = {
+        row["image_id"]: row["split"]
+        for row in match_labels(
+            SparkSession.active(), Source("nih", nih_data), split=SplitSettings(validation_share=0.3)
+        ).frame.collect()
+    }
+    data = {"split": {"policy": "file", "validation_share": 0.3}}
+    bundle = with_data(trained.run / "bundle", tmp_path / "bundle", **data)
+    for name, moved in (("kept", None), ("moved", "00000002_000")):
+        lines = [f"{image},{'test' if image == moved else split}" for image, split in placed.items()]
+        (tmp_path / f"{name}.csv").write_text("\n".join(("image_id,split", *lines)))
+    assert "split_policy='file' needs split_file" in evaluate(radspark, bundle, nih_data, tmp_path / "out").sentence
+    moved_file = ("--split-file", str(tmp_path / "moved.csv"), "--bootstrap", "0")
+    assert (
+        "the test split is not of the patients that training left aside"
+        in evaluate(radspark, bundle, nih_data, tmp_path / "out", *moved_file).sentence
+    )
+    kept_file = ("--split-file", str(tmp_path / "kept.csv"), "--bootstrap", "0")
+    outcome = evaluate(radspark, bundle, nih_data, tmp_path / "out", *kept_file)
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_a_bundle_without_fingerprints_is_tested_as_before(
+    trained: Trained, nih_data: Path, tmp_path: Path, radspark: Radspark
+) -> None:
+    told = json.loads((trained.run / "bundle" / "config.json").read_text())["data"]["fingerprints"]["nih"]
+    assert {split: value.split("-")[0] for split, value in told.items()}["test"] == "9"
+    older = with_data(trained.run / "bundle", tmp_path / "bundle", fingerprints={})
+    assert evaluate(radspark, older, nih_data, tmp_path / "out", "--bootstrap", "0").code == 0
 
 
 TRAINED = DataSettings("nih", SplitSettings("patient", validation_share=0.3, seed=5))

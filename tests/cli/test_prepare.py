@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
 
 if TYPE_CHECKING:
@@ -38,4 +39,6 @@ def test_a_prepared_set_is_trained_on_and_tested_as_its_files_are(
         assert outcome.code == 0, outcome.err
     metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("set", "files")]
     assert metrics[0] == metrics[1]
+    patients = [pq.read_table(tmp_path / name / "predictions.parquet")["patient_id"] for name in ("set", "files")]
+    assert patients[0] == patients[1] and len(patients[0][0].as_py()) == 32
     assert (tmp_path / "set" / "report.html").exists()

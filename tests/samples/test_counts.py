@@ -29,6 +29,7 @@ def test_dictionary_holds_all_counts():
         "matched": 2_318,
         "repeated_files": 1,
         "by_split": {"train": 1_940, "validation": 215, "test": 160},
+        "refused": 0,
         "labeled_without_file": 109_802,
         "files_without_label": 2,
         "without_split": 3,

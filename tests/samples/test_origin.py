@@ -9,7 +9,7 @@ import pytest
 
 from radspark.datasets.reading import Source
 from radspark.samples.join import load_samples
-from radspark.samples.origin import find_origin, leaking_differences
+from radspark.samples.origin import find_origin, has_other_patients, leaking_differences
 from radspark.settings import DataSettings, PreparationSettings, SplitSettings
 
 if TYPE_CHECKING:
@@ -52,6 +52,33 @@ def test_only_a_data_set_that_was_trained_on_can_leak(trained: str, tested: str,
     assert leaking_differences(first, second, split="test") == differing
 
 
+THEN = {"train": "6-a", "validation": "1-b", "test": "3-c"}
+
+
+@pytest.mark.parametrize(
+    ("now", "split", "others"),
+    [
+        (THEN, "test", False),
+        ({**THEN, "test": "4-d"}, "test", False),
+        ({**THEN, "train": "7-e"}, "test", False),
+        ({**THEN, "train": "5-e", "test": "4-d"}, "test", True),
+        ({**THEN, "validation": "0-0", "test": "4-d"}, "test", True),
+        ({**THEN, "train": "5-e", "validation": "2-d"}, "validation", True),
+        ({**THEN, "train": "5-e", "test": "4-d"}, "train", False),
+    ],
+)
+def test_other_patients_are_seen_by_fingerprint(now: dict[str, str], split: str, others: bool) -> None:
+    trained, tested = (DataSettings("nih", fingerprints={"nih": found}) for found in (THEN, now))
+    assert has_other_patients(trained, tested, split=split) == others
+    assert not has_other_patients(DataSettings("nih"), tested, split=split)
+
+
+def test_a_list_is_judged_by_its_patients_alone() -> None:
+    listed = DataSettings("nih", SplitSettings("file"))
+    assert leaking_differences(DataSettings("nih", BY_PATIENT, fingerprints={"nih": THEN}), listed, split="test") == ()
+    assert leaking_differences(DataSettings("nih", BY_PATIENT), listed, split="test") == ("policy",)
+
+
 @pytest.mark.spark
 def test_samples_tell_how_they_were_split_after_a_trip_through_parquet(
     spark: SparkSession, write_nih_images: Any, tmp_path: Any
@@ -66,5 +93,6 @@ def test_samples_tell_how_they_were_split_after_a_trip_through_parquet(
     ).frame
     frame.where("split is not null").write.parquet(str(tmp_path / "samples"))
     told = find_origin(spark.read.parquet(str(tmp_path / "samples")))
-    assert told == DataSettings("nih", split)
+    assert told is not None and told.fingerprints["nih"].keys() == {"train", "validation", "test"}
+    assert replace(told, fingerprints={}) == DataSettings("nih", split)
     assert find_origin(frame.drop("split")) is None

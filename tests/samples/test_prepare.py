@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import threading
@@ -10,7 +11,8 @@ import time
 import pytest
 
 from radspark.datasets.reading import Source
-from radspark.errors import DataError, SplitError
+from radspark.errors import ArgumentError, DataError, SplitError
+from radspark.identifiers import Identifiers
 from radspark.samples import prepare_batch
 from radspark.samples.join import load_samples, match_labels
 from radspark.samples.origin import find_origin
@@ -31,7 +33,8 @@ def out(tmp_path_factory):
 
 
 def run(spark, folder, out, **choices):
-    return prepare_samples(spark, Source("nih", folder), out, **{"preparation": SMALL, **choices})
+    kept = {"preparation": SMALL, "identifiers": Identifiers("keep")}
+    return prepare_samples(spark, Source("nih", folder), out, **{**kept, **choices})
 
 
 def contents(frame):
@@ -51,8 +54,29 @@ def test_samples_are_those_of_the_files(spark, write_nih_images, out):
     prepared = load_samples(spark, PreparedSet(out))
     assert contents(prepared.frame) == contents(loaded.frame)
     assert (prepared.labels, prepared.counts.by_split) == (loaded.labels, loaded.counts.by_split)
-    assert find_origin(prepared.frame) == find_origin(loaded.frame)
+    origin = find_origin(prepared.frame)
+    assert origin.prepared == manifest.fingerprint
+    assert dataclasses.replace(origin, prepared=None) == find_origin(loaded.frame)
     assert (manifest.num_samples, manifest.num_refused) == (5, 0)
+
+
+def test_patients_are_hashed_and_splits_stay_those_of_the_table(spark, write_nih_images, out):
+    folder = write_nih_images(ALL)
+    split, key = SplitSettings("patient", validation_share=0.3, test_share=0.3, seed=2), Identifiers("hash", b"k" * 32)
+    manifest = run(spark, folder, out, identifiers=key, split=split)
+    assert (manifest.identifiers, manifest.key_check) == ("hash", key("radspark"))
+    prepared = load_samples(spark, PreparedSet(out)).frame.select("image_id", "patient_id", "split").collect()
+    table = match_labels(spark, Source("nih", folder), split=split).frame.collect()
+    assert {tuple(row) for row in prepared} == {
+        (row["image_id"], key(row["patient_id"]), row["split"]) for row in table
+    }
+    for other, said in (
+        (Identifiers("hash", b"o" * 32), "another key of identifiers"),
+        (Identifiers("keep"), "was begun with identifiers hash, got keep"),
+        (Identifiers("drop"), "must be hash or keep, got 'drop'"),
+    ):
+        with pytest.raises(ArgumentError, match=said):
+            run(spark, folder, out, identifiers=other, split=split)
 
 
 def test_every_file_is_a_sample_or_is_refused_with_its_reason(spark, write_nih_images, out):

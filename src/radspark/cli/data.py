@@ -20,6 +20,7 @@ from radspark.cli.options import (
     FindingNames,
     LabelRules,
     Master,
+    SplitFile,
     SplitPolicyName,
     TestFrom,
     TestShare,
@@ -31,6 +32,7 @@ from radspark.cli.options import (
 from radspark.cli.unreadable import FILE_NAME, write_unreadable
 from radspark.datasets.registry import suited_preparation
 from radspark.errors import ArgumentError
+from radspark.identifiers import get_identifiers
 from radspark.samples.duplicates import Twins
 from radspark.samples.prepared_set import PreparedSet
 from radspark.settings import PreparationSettings, SplitSettings, from_dict, to_dict
@@ -115,6 +117,7 @@ def check(
     test_share: TestShare = 0.2,
     test_site: TestSites = None,
     test_from: TestFrom = None,
+    split_file: SplitFile = None,
     label_rule: LabelRules = None,
     findings: FindingNames = "common",
     seed: Annotated[int, typer.Option(help="Of the split.", rich_help_panel=DATA)] = 0,
@@ -122,7 +125,9 @@ def check(
     conf: Conf = None,
 ) -> None:
     """Count what is there, decode every radiograph, and look for patients and pixels in two splits."""
-    split = SplitSettings(split_policy, validation_share, test_share, seed, tuple(test_site or ()), test_from)
+    split = SplitSettings(
+        split_policy, validation_share, test_share, seed, tuple(test_site or ()), test_from, split_file
+    )
     data = choose_data(dataset, data_dir, label_rules=label_rule or (), findings=findings, split=split)
     if isinstance(data.sources, PreparedSet):
         raise ArgumentError("--dataset must be a data set's layout: a prepared set was checked while it was made.")
@@ -171,9 +176,17 @@ def prepare(
     test_share: TestShare = 0.2,
     test_site: TestSites = None,
     test_from: TestFrom = None,
+    split_file: SplitFile = None,
     label_rule: LabelRules = None,
     findings: FindingNames = "common",
     seed: Annotated[int, typer.Option(help="Of the split.", rich_help_panel=DATA)] = 0,
+    identifiers: Annotated[
+        str,
+        typer.Option(
+            help="Patients and studies in the set: hash, or keep. Images keep their ids, which are files' names.",
+            rich_help_panel=DATA,
+        ),
+    ] = "hash",
     files_per_batch: Annotated[int, typer.Option(help="Files between two states that last.")] = 10_000,
     watch: Annotated[
         float | None,
@@ -188,7 +201,9 @@ def prepare(
 
     The same command again goes on where it stopped, and adds new files.
     """
-    split = SplitSettings(split_policy, validation_share, test_share, seed, tuple(test_site or ()), test_from)
+    split = SplitSettings(
+        split_policy, validation_share, test_share, seed, tuple(test_site or ()), test_from, split_file
+    )
     data = choose_data(dataset, data_dir, label_rules=label_rule or (), findings=findings, split=split)
     if isinstance(data.sources, PreparedSet):
         raise ArgumentError("--dataset must be a data set's layout, not a prepared set.")
@@ -196,6 +211,7 @@ def prepare(
     suited = to_dict(suited_preparation(dataset))
     preparation = from_dict(PreparationSettings, {**suited, **chosen}, where="preparation")
     settings = parse_conf(conf)
+    hashed = get_identifiers(identifiers)
 
     from radspark.frames import get_session
     from radspark.samples.prepare import prepare_samples
@@ -211,6 +227,7 @@ def prepare(
                 preparation=preparation,
                 split=data.split,
                 findings=data.findings,
+                identifiers=hashed,
                 files_per_batch=files_per_batch,
                 watch_seconds=watch,
             )

@@ -74,8 +74,13 @@ class DataChoice:
         words += ["--validation-share", str(self.split.validation_share), "--test-share", str(self.split.test_share)]
         words += [word for site in self.split.test_sites for word in ("--test-site", site)]
         words += ["--test-from", self.split.test_from] if self.split.test_from else []
+        words += self.split_file_words()
         findings = self.findings if isinstance(self.findings, str) else ",".join(self.findings)
         return words + (["--findings", findings] if findings != "common" else [])
+
+    def split_file_words(self) -> list[str]:
+        """The option that gives the same list of splits again; a bundle does not keep its path."""
+        return ["--split-file", self.split.split_file] if self.split.split_file else []
 
     def describe(self, spark: SparkSession, matched: MatchedLabels) -> tuple[str, bool]:
         """The data's title for people, and whether they are synthetic."""

@@ -23,9 +23,9 @@ EXAMPLES = """Examples:
   radspark evaluate --predictions theirs.csv --labels Data_Entry_2017_v2020.csv --prefix prob_ --out theirs"""
 
 
-def split_option(text: str) -> Any:
+def split_option(text: str, **more: Any) -> Any:
     """An option of the split, which is the bundle's unless it is given."""
-    return typer.Option(help=text, show_default="as in training", rich_help_panel=DATA)
+    return typer.Option(help=text, show_default="as in training", rich_help_panel=DATA, **more)
 
 
 def predictions_option(text: str, **more: Any) -> Any:
@@ -60,6 +60,9 @@ def evaluate(
     split_policy: Annotated[str | None, split_option(f"How the data are split: {', '.join(SPLIT_POLICIES)}.")] = None,
     validation_share: Annotated[float | None, split_option("Share of training patients kept for validation.")] = None,
     split_seed: Annotated[int | None, split_option("Of the draw of patients for the split.")] = None,
+    split_file: Annotated[
+        str | None, split_option("With --split-policy file: CSV or Parquet with image_id and split.", metavar="FILE")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the resamples.", rich_help_panel=STATISTICS)] = 0,
     label_rule: LabelRules = None,
     predictions: Annotated[
@@ -99,6 +102,17 @@ def evaluate(
             rich_help_panel=STATISTICS,
         ),
     ] = "youden",
+    combine: Annotated[
+        str | None,
+        typer.Option(
+            help="study: the views of a study are judged together, one row for each study.",
+            show_default="single radiographs",
+            rich_help_panel=STATISTICS,
+        ),
+    ] = None,
+    combine_by: Annotated[
+        str, typer.Option(help="With --combine: mean or max of the views' probabilities.", rich_help_panel=STATISTICS)
+    ] = "mean",
     identifiers: Annotated[
         str,
         typer.Option(help=f"Patients in predictions.parquet: {', '.join(POLICIES)}.", rich_help_panel=DATA),
@@ -113,17 +127,20 @@ def evaluate(
     from radspark.cli.results import EvaluationChoices
     from radspark.metrics import Bootstrap
 
+    if combine not in (None, "study"):
+        raise ArgumentError(f"--combine must be study, got {combine!r}.")
     choices = EvaluationChoices(
         bootstrap=Bootstrap(bootstrap, check_interval(interval), seed=seed) if bootstrap else None,
         operating_point=operating_point,
         subgroups=None if subgroup is None else tuple(name for name in subgroup if name != "none"),
         identifiers=get_identifiers(identifiers),
+        combine=combine_by if combine else None,
     )
     if predictions is not None:
         from radspark.cli.evaluate_predictions import PredictionFiles, evaluate_predictions
 
-        if bundle is not None or labels is None:
-            raise ArgumentError("--predictions must come with --labels, and without --bundle.")
+        if bundle is not None or labels is None or combine is not None:
+            raise ArgumentError("--predictions must come with --labels, and without --bundle and --combine.")
         files = PredictionFiles(predictions, labels, prefix=prefix, id_column=id_column, group_column=group_column)
         evaluate_predictions(files, out, choices=choices)
     else:
@@ -142,6 +159,7 @@ def evaluate(
             split_policy=split_policy,
             validation_share=validation_share,
             split_seed=split_seed,
+            split_file=split_file,
             master=master,
             conf=parse_conf(conf),
             label_rules=label_rule or (),

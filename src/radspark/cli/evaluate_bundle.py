@@ -5,37 +5,36 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from pyspark.sql import functions as F
 
 from radspark.cli.console import working
 from radspark.cli.data_choice import DataChoice, choose_data
 from radspark.cli.options import check_split, make_output_folder
 from radspark.cli.results import ATTRIBUTES, EvaluationChoices, Judged, judge, report_figures, show_table, write_results
 from radspark.cli.scored_table import ScoredTable
+from radspark.cli.split_choice import check_origin, choose_split
 from radspark.datasets.splits import get_split_policy
-from radspark.errors import SplitError
-from radspark.samples.origin import find_origin, leaking_differences
-from radspark.settings import DataSettings, SplitSettings, to_dict
+from radspark.errors import ArgumentError, DataError
+from radspark.identifiers import Identifiers
+from radspark.settings import SplitSettings, to_dict
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from radspark.bundle import Bundle
     from radspark.labels import LabelSet
     from radspark.metrics import Evaluation
     from radspark.ml import XRayModel
     from radspark.ml.scores import GatheredScores
-    from radspark.report import EvaluationReport
+    from radspark.report import DataSummary, EvaluationReport
     from radspark.samples.combine import MatchedLabels
 
 logger = logging.getLogger(__name__)
-
-FLAGS = {"policy": "split_policy", "seed": "split_seed"}
-"""Fields of SplitSettings whose flag has another name."""
 
 
 def evaluate_to_folder(
@@ -48,6 +47,7 @@ def evaluate_to_folder(
     split_policy: str | None = None,
     validation_share: float | None = None,
     split_seed: int | None = None,
+    split_file: str | None = None,
     master: str | None = None,
     conf: dict[str, str] | None = None,
     label_rules: Sequence[str] = (),
@@ -63,26 +63,32 @@ def evaluate_to_folder(
     from radspark.frames.session import get_session
     from radspark.ml import XRayModel
     from radspark.report import write_evaluation_report
-    from radspark.samples.combine import relabel
-    from radspark.samples.join import decode_matched, match_labels
+    from radspark.samples.join import decode_matched
 
     with working("starting Spark ..."):
         spark = get_session(master=master, conf=conf)
     model = XRayModel.loadBundle(bundle)
     choices = choices or EvaluationChoices()
+    check_combination(choices)
     point = choices.operating_point if model.decision.thresholds else None
     thresholds = None if point is None else model.decision.thresholds_at(point)
-    flags = {"policy": split_policy, "validation_share": validation_share, "seed": split_seed}
+    flags = {
+        "policy": split_policy,
+        "validation_share": validation_share,
+        "seed": split_seed,
+        "split_file": split_file,
+    }
     with working("matching labels and radiographs ..."):
         settings = choose_split(model.bundle.data, dataset, split=split, flags=flags)
-        matched = relabel(match_labels(spark, data.sources, split=settings), model.labels)
-        check_origin(model.bundle.data, matched, split=split)
+        matched = match_tested(spark, model, data, settings, split=split, combine=choices.combine)
+    if matched.hashed and choices.identifiers.policy == "hash":
+        choices = dataclasses.replace(choices, identifiers=Identifiers("keep"))
     samples = decode_matched(matched, preparation=model.bundle.preparation, splits=(split,))
     with working(f"scoring the {split} split ..."):
-        scores = score(model, samples)
+        scores = score(model, samples, combine=choices.combine)
     with working("evaluating ..."):
-        judged = judge(to_table(scores, model.labels), choices, thresholds=thresholds)
-    unreadable = scores.num_unreadable
+        judged = judge(to_table(scores, model.labels, choices), choices, thresholds=thresholds)
+    unreadable = count_unreadable(scores, matched.counts.by_split[split])
     write_results(
         judged,
         out,
@@ -92,90 +98,126 @@ def evaluate_to_folder(
         group_column="patient_id",
         operating_point=point,
         calibration=model.decision.calibration_method,
+        combined=choices.combine,
     )
     with working("writing the report ..."):
         report = build_report(model, matched, judged, unreadable, data=data, split=split, operating_point=point)
+        report = dataclasses.replace(report, data=with_studies(report.data, len(judged.table), choices.combine))
         write_evaluation_report(out / "report.html", report)
-    show_table(judged, title=f"{'synthetic ' if report.data.synthetic else ''}{split} split")
+    title = f"{'synthetic ' if report.data.synthetic else ''}{split} split"
+    show_table(judged, title=title, counted="radiographs" if choices.combine is None else "studies")
     return judged.evaluation
 
 
-def choose_split(trained: DataSettings | None, dataset: str, *, split: str, flags: Mapping[str, Any]) -> SplitSettings:
-    """How the data are split: as in training, but for flags that are given; by the defaults for another data set.
-
-    Args:
-        trained: what the bundle says.
-        flags: field of SplitSettings to value, None where a flag was not given.
-
-    Raises:
-        SplitError: a flag would put patients into the split that the bundle was trained on.
-    """
-    given = {name: value for name, value in flags.items() if value is not None}
-    if trained is None or dataset not in trained.datasets:
-        return SplitSettings(**given)
-    chosen = dataclasses.replace(trained.split, **given)
-    if differing := leaking_differences(trained, DataSettings(dataset, chosen), split=split):
-        shown = " and ".join(
-            f"{_flag(name)} {getattr(chosen, name)} (in training {getattr(trained.split, name)})" for name in differing
-        )
-        raise SplitError(
-            f"{shown} can put patients that the bundle was trained on into the {split} split; leave it out."
-        )
-    return chosen
-
-
-def check_origin(trained: DataSettings | None, matched: MatchedLabels, *, split: str) -> None:
-    """Check that a prepared set, whose split was chosen before, leaves the bundle's patients aside.
+def match_tested(
+    spark: SparkSession,
+    model: XRayModel,
+    data: DataChoice,
+    settings: SplitSettings,
+    *,
+    split: str,
+    combine: str | None,
+) -> MatchedLabels:
+    """Labels and radiographs, with the model's findings, whose split was seen to be a test of the model.
 
     Raises:
-        SplitError: it was split otherwise than in training.
+        SplitError: patients that it was trained on can be in the split.
+        DataError: views are to be combined, and a radiograph has no study.
     """
-    tested = find_origin(matched.frame)
-    if trained is None or tested is None:
+    from radspark.samples.combine import relabel
+    from radspark.samples.join import match_labels
+
+    matched = relabel(match_labels(spark, data.sources, split=settings), model.labels)
+    check_origin(model.bundle.data, matched, split=split)
+    if combine is not None:
+        check_studies(matched, split=split)
+    return matched
+
+
+def check_combination(choices: EvaluationChoices) -> None:
+    """Raise ArgumentError if views are to be combined in no known way, or studies to have no name."""
+    from radspark.ml.studies import COMBINATIONS
+
+    if choices.combine is None:
         return
-    if differing := leaking_differences(trained, tested, split=split):
-        raise SplitError(
-            f"the prepared set was split otherwise than in training ({', '.join(differing)}), so that patients the "
-            f"bundle was trained on can be in the {split} split; prepare the data with the training's split."
+    if choices.combine not in COMBINATIONS:
+        raise ArgumentError(f"--combine-by must be one of {', '.join(COMBINATIONS)}, got {choices.combine!r}.")
+    if choices.identifiers.policy == "drop":
+        raise ArgumentError("--combine names rows by study, which --identifiers drop leaves out; use hash, or keep.")
+
+
+def check_studies(matched: MatchedLabels, *, split: str) -> None:
+    """Check that every radiograph of a split belongs to a study.
+
+    Raises:
+        DataError: counts those that do not.
+    """
+    missing = matched.frame.where((F.col("split") == split) & F.col("study_id").isNull()).count()
+    if missing:
+        raise DataError(
+            f"--combine study needs the study of each radiograph, and {missing} of the {split} split have none "
+            "(study_id is null; not every data set names studies); evaluate single radiographs, without --combine."
         )
 
 
-def _flag(name: str) -> str:
-    return f"--{FLAGS.get(name, name).replace('_', '-')}"
-
-
-def score(model: XRayModel, samples: DataFrame) -> GatheredScores:
-    """Apply a model to samples; rows are `image_id, patient_id, age, sex, view, labels, probability`.
+def score(model: XRayModel, samples: DataFrame, *, combine: str | None = None) -> GatheredScores:
+    """Apply a model to samples; rows are `image_id` (`study_id`, combined), patient, attributes, labels, probability.
 
     Raises:
         DataError: none can be read.
     """
     from radspark.ml.scores import gather_scores
+    from radspark.ml.studies import combine_studies
 
-    scores = gather_scores(
-        model.transform(samples),
-        label_col="labels",
-        probability_col="probability",
-        other_cols=("image_id", "patient_id", *ATTRIBUTES, *(("score",) if model.decision.calibration else ())),
+    scored = model.transform(samples)
+    raw = ("score",) if model.decision.calibration else ()
+    others = ("patient_id", *ATTRIBUTES)
+    if combine is None:
+        return gather_scores(
+            scored, label_col="labels", probability_col="probability", other_cols=("image_id", *others, *raw)
+        )
+    studies = combine_studies(
+        scored, model.labels, how=combine, probability_cols=("probability", *raw), other_cols=others
     )
-    if scores.num_unreadable:
-        total = len(scores.rows) + scores.num_unreadable
-        logger.warning("%d of %d radiographs cannot be read and are left out", scores.num_unreadable, total)
-    return scores
+    columns = ("study_id", "num_views", *others, *raw)
+    return gather_scores(studies, label_col="labels", probability_col="probability", other_cols=columns)
 
 
-def to_table(scores: GatheredScores, labels: LabelSet) -> ScoredTable:
-    """Gathered rows in the order of image ids."""
-    calibrated = "score" in scores.rows[0]
+def count_unreadable(scores: GatheredScores, total: int) -> int:
+    """Radiographs of all that are in no row, neither by themselves nor in a study; warns, by logging, of them."""
+    in_studies = "num_views" in scores.rows[0]
+    unreadable = total - (sum(row["num_views"] for row in scores.rows) if in_studies else len(scores.rows))
+    if unreadable:
+        logger.warning("%d of %d radiographs cannot be read and are left out", unreadable, total)
+    return unreadable
+
+
+def to_table(scores: GatheredScores, labels: LabelSet, choices: EvaluationChoices) -> ScoredTable:
+    """Gathered rows in the order of their ids. A study is named as identifiers are: its number can be a patient's."""
+    first = scores.rows[0]
+    calibrated = "score" in first
+    if choices.combine is None:
+        ids = [row["image_id"] for row in scores.rows]
+    else:
+        ids = [str(choices.identifiers(row["study_id"])) for row in scores.rows]
+    known = [name for name in ATTRIBUTES if name != "site" or any(row["site"] is not None for row in scores.rows)]
     return ScoredTable.sorted(
         labels=labels,
-        image_ids=[row["image_id"] for row in scores.rows],
+        image_ids=ids,
         patients=[row["patient_id"] for row in scores.rows],
         labels_NC=scores.labels_NC,
         probabilities_NC=scores.probabilities_NC,
         scores_NC=np.array([row["score"] for row in scores.rows], np.float32) if calibrated else None,
-        attributes={name: [row[name] for row in scores.rows] for name in ATTRIBUTES},
+        attributes={name: [row[name] for row in scores.rows] for name in known},
     )
+
+
+def with_studies(data: DataSummary, num_studies: int, how: str | None) -> DataSummary:
+    """What a report says of combined views, if they were."""
+    if how is None:
+        return data
+    note = f"The views of a study are taken together by the {how} of their probabilities."
+    return dataclasses.replace(data, flow=(*data.flow, ("Studies of them", num_studies)), notes=(*data.notes, note))
 
 
 def build_report(
@@ -195,19 +237,11 @@ def build_report(
     from radspark.report import EvaluationReport
 
     title, synthetic = data.describe(matched.frame.sparkSession, matched)
+    read = matched.counts.by_split[split] - unreadable
     return EvaluationReport(
         title="Evaluation report",
         split=split,
-        data=dataclasses.replace(
-            data_summary({split: (len(judged.table), unreadable)}, matched, title, synthetic=synthetic),
-            flow=(
-                ("Rows of the label table", matched.counts.labeled),
-                ("With a radiograph here", matched.counts.matched),
-                (f"In the {split} split", len(judged.table) + unreadable),
-                ("Refused as unreadable", unreadable),
-                ("Evaluated", len(judged.table)),
-            ),
-        ),
+        data=data_summary({split: (read, unreadable)}, matched, title, synthetic=synthetic),
         evaluation=judged.evaluation,
         **report_figures(judged),
         examples=pick_examples(matched.frame, model.bundle, split=split),

@@ -17,6 +17,7 @@ from radspark.settings import SplitSettings
 
 if TYPE_CHECKING:
     from radspark.samples.combine import MatchedLabels
+    from radspark.samples.counts import JoinCounts
 
 PACKAGES = ("radspark", "pyspark", "torch", "timm", "numpy", "pillow", "pydicom")
 
@@ -56,13 +57,47 @@ def data_summary(
         positives={name: row["positives"][i] or 0 for i, name in enumerate(matched.labels)},
         no_finding=row["no_finding"],
         synthetic=synthetic,
+        flow=data_flow(read, matched.counts),
         notes=() if origin is None else (describe_split(origin.split),),
     )
+
+
+def data_flow(read: Mapping[str, tuple[int, int]], counts: JoinCounts) -> tuple[tuple[str, int], ...]:
+    """What became of all labels and files, each counted once on its way; what did not happen is left out.
+
+    Args:
+        read: split to (readable, unreadable), for the splits that were used.
+    """
+    unused = {split: number for split, number in counts.by_split.items() if split not in read}
+    losses = (
+        ("Rows of the label table", counts.labeled),
+        ("of them without a radiograph here", counts.labeled_without_file),
+        ("Radiographs found, each once", counts.files),
+        ("of them without a row in the label table", counts.files_without_label),
+        ("Further files of the same radiographs, left out", counts.repeated_files),
+        ("Files refused when the set was prepared", counts.refused),
+        ("Radiographs with labels", counts.matched),
+        ("of them in no split", counts.without_split),
+        *((f"of them in the {split} split, not used here", number) for split, number in unused.items()),
+        *(
+            step
+            for split, (readable, unreadable) in read.items()
+            for step in (
+                (f"of them in the {split} split", readable + unreadable),
+                (f"refused as unreadable, {split}", unreadable),
+                (f"Used, {split}", readable),
+            )
+        ),
+    )
+    always = {"Rows of the label table", "Radiographs found, each once", "Radiographs with labels"}
+    return tuple((words, number) for words, number in losses if number or words in always)
 
 
 def describe_split(settings: SplitSettings) -> str:
     """How patients came into their splits, in one or two sentences."""
     policy = get_split_policy(settings.policy)
+    if policy.name == "file":
+        return "Split as a file lists it."
     names = dict.fromkeys(("validation_share", *policy.test_settings, "seed"))
     values = ((name.replace("_", " "), getattr(settings, name)) for name in names)
     shown = ", ".join(f"{name} {', '.join(value) if isinstance(value, tuple) else value}" for name, value in values)

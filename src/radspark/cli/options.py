@@ -109,6 +109,17 @@ TestFrom = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+SplitFile = Annotated[
+    str | None,
+    typer.Option(
+        "--split-file",
+        help="With --split-policy file: CSV or Parquet with image_id and split, such as the splits.csv of `radspark "
+        "data check`.",
+        show_default="none",
+        metavar="FILE",
+        rich_help_panel=DATA,
+    ),
+]
 
 
 def parse_conf(settings: Sequence[str] | None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +17,11 @@ from radspark.identifiers import Identifiers, get_identifiers
 from radspark.metrics import Bootstrap, Evaluation, Scored, evaluate_scored, rank, roc_curves
 from radspark.metrics.decision import DEFAULT_POINT
 from radspark.metrics.reliability import reliability_diagram
-from radspark.metrics.subgroups import Subgroup, evaluate_subgroups, subgroups_to_dict
+from radspark.metrics.subgroups import MAX_PARTS, Subgroup, evaluate_subgroups, subgroups_to_dict
 
-ATTRIBUTES = ("age", "sex", "view")
+logger = logging.getLogger(__name__)
+
+ATTRIBUTES = ("age", "sex", "view", "site")
 """Columns that label tables share; the subgroups unless others are named."""
 
 
@@ -34,6 +37,8 @@ class EvaluationChoices:
     """Columns; None takes those of `ATTRIBUTES` that are there."""
     identifiers: Identifiers = field(default_factory=lambda: get_identifiers("hash"))
     """How patients stand in `predictions.parquet`."""
+    combine: str | None = None
+    """How the views of a study are taken together: a name of `ml.studies.COMBINATIONS`; None judges single views."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,19 +103,23 @@ def write_results(
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def show_table(judged: Judged, *, title: str) -> None:
+def show_table(judged: Judged, *, title: str, counted: str = "radiographs") -> None:
     """On the screen."""
     patients = judged.evaluation.num_patients
     of_patients = "" if patients is None else f" of {patients:,} patients"
     console.print()
-    console.print(evaluation_table(judged.evaluation, title=f"{title}, {len(judged.table):,} radiographs{of_patients}"))
+    console.print(evaluation_table(judged.evaluation, title=f"{title}, {len(judged.table):,} {counted}{of_patients}"))
     if judged.evaluation.method:
         console.print(f"in brackets: {judged.evaluation.method}", style="dim")
 
 
 def _subgroup_columns(table: ScoredTable, choices: EvaluationChoices) -> dict[str, Sequence[Any]]:
     if choices.subgroups is None:
-        return {name: table.attributes[name] for name in ATTRIBUTES if name in table.attributes}
+        known = {name: table.attributes[name] for name in ATTRIBUTES if name in table.attributes}
+        wide = [name for name, values in known.items() if name != "age" and len(set(values) - {None}) > MAX_PARTS]
+        for name in wide:
+            logger.warning("column %r has more than %d values and makes no subgroups", name, MAX_PARTS)
+        return {name: values for name, values in known.items() if name not in wide}
     for name in choices.subgroups:
         if name not in table.attributes:
             raise DataError(

@@ -15,6 +15,7 @@ from radspark.cli.options import (
     FindingNames,
     LabelRules,
     Master,
+    SplitFile,
     SplitPolicyName,
     TestFrom,
     TestShare,
@@ -75,6 +76,7 @@ def train(
     test_share: TestShare = 0.2,
     test_site: TestSites = None,
     test_from: TestFrom = None,
+    split_file: SplitFile = None,
     label_rule: LabelRules = None,
     findings: FindingNames = "common",
     backbone: Annotated[str | None, choice("model", "backbone", "Architecture, by timm's name.", panel=MODEL)] = None,
@@ -269,7 +271,13 @@ def train(
         file=recipe, preset=preset, flags=flags, image_size=image_size, crop_size=crop_size, datasets=dataset
     )
     split = SplitSettings(
-        split_policy, validation_share, test_share, resolved.training.seed, tuple(test_site or ()), test_from
+        split_policy,
+        validation_share,
+        test_share,
+        resolved.training.seed,
+        tuple(test_site or ()),
+        test_from,
+        split_file,
     )
     train_to_folder(
         resolved,

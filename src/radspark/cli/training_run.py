@@ -153,6 +153,7 @@ def _what_next(out: Path, data: DataChoice, *, master: str | None, conf: dict[st
         data, sources=data.sources if isinstance(data.sources, PreparedSet) else data.sources[:1]
     )
     words = ["radspark", "evaluate", "--bundle", str(out / "bundle"), *first.source_words()]
+    words += first.split_file_words()
     words += ["--out", str(out / "test"), *spark_words(master, conf)]
     report = out / REPORT_FILE
     return (

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from radspark.datasets.leaks import check_no_leak, find_places
 from radspark.datasets.registry import get_dataset
 from radspark.datasets.schema import LabelTable, to_label_table
-from radspark.datasets.splits import check_no_leak, check_split_settings
+from radspark.datasets.splits import check_split_settings
 from radspark.datasets.tables import Folder
 from radspark.errors import SplitError
 from radspark.settings import SplitSettings, from_dict
@@ -56,7 +57,7 @@ def read_labels(
     """The label table of a data set, lazily, checked beforehand.
 
     Args:
-        allow_leak: leave a patient in two splits to `find_leak`.
+        allow_leak: leave a patient in two splits to `find_places`.
 
     Raises:
         LabelTableError: no table, another data set's, a missing column, rows without image or patient, repeated images,
@@ -73,9 +74,10 @@ def read_labels(
         split = dataclasses.replace(split, validation_share=0.0)
     frame = to_label_table(table.frame)
     frame = _without_soft_labels_outside_training(policy.assign(frame, split))
+    places = find_places(frame)
     if not (policy.leaks_patients or allow_leak):
-        check_no_leak(frame)
-    return dataclasses.replace(table, frame=frame)
+        check_no_leak(places)
+    return dataclasses.replace(table, frame=frame, fingerprints=places.fingerprints)
 
 
 def _without_soft_labels_outside_training(frame: DataFrame) -> DataFrame:

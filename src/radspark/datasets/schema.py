@@ -17,7 +17,8 @@ samples can have values between (see `chexpert_labeler`) |
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -69,6 +70,8 @@ class LabelTable:
     images: ImageFiles
     official_splits: tuple[str, ...] = ()
     """Splits that the publisher made; without `validation`, validation is cut out of `train`."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Of the patients of each split, as `leaks.find_places` gives them, once splits are assigned."""
 
 
 def to_label_table(frame: DataFrame) -> DataFrame:

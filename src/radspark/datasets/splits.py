@@ -1,4 +1,4 @@
-"""Which samples train, validate and test: named policies over a label table, and the check that no patient leaks.
+"""Which samples train, validate and test: named policies over a label table. Who then stands where is for `leaks`.
 
 A share is a share of patients, drawn by hash: but for the stratified policy, whoever is in a split stays in it when
 patients are added.
@@ -15,7 +15,8 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from radspark.datasets.schema import SPLITS
-from radspark.errors import ArgumentError, SplitError
+from radspark.datasets.split_file import split_by_file
+from radspark.errors import ArgumentError
 from radspark.settings import SplitSettings
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 _HASH_DIGITS = 13
 """Hexadecimal digits of the hash that are used: 52 bits, which a double holds exactly."""
-
-_NAMED_PATIENTS = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class SplitPolicy:
     leaks_patients: bool = False
     """Whether a patient can stand in two splits."""
     is_stable: bool = True
-    """Whether patients stay where they are when others are added."""
+    """Whether patients stay where they are when others are added, and so, with equal settings, whatever was changed."""
     test_settings: tuple[str, ...] = ()
     """Settings that decide who tests."""
 
@@ -111,6 +110,12 @@ def split_externally(frame: DataFrame, _settings: SplitSettings) -> DataFrame:
     return frame.withColumn("split", F.lit("test"))
 
 
+def split_as_listed(frame: DataFrame, settings: SplitSettings) -> DataFrame:
+    """Each radiograph as a file says that names images and splits; those that it does not name are in no split."""
+    assert settings.split_file is not None, "the settings were checked"
+    return split_by_file(frame, settings.split_file)
+
+
 def split_by_image_leaking_patients(frame: DataFrame, settings: SplitSettings) -> DataFrame:
     """Draw single images for each split, as the 2019 system did: patients leak, and results come out too good.
 
@@ -129,6 +134,7 @@ SPLIT_POLICIES: Mapping[str, SplitPolicy] = {
         ),
         SplitPolicy("site", split_by_site, test_settings=("test_sites",)),
         SplitPolicy("date", split_by_date, test_settings=("test_from",)),
+        SplitPolicy("file", split_as_listed, is_stable=False),
         SplitPolicy("external", split_externally),
         SplitPolicy(
             "image-leaks-patients",
@@ -166,55 +172,12 @@ def check_split_settings(settings: SplitSettings) -> SplitPolicy:
             "validation_share and test_share must leave patients to train on, "
             f"got {settings.validation_share} and {settings.test_share}; lower one."
         )
-    for name, owner in (("test_sites", "site"), ("test_from", "date")):
+    for name, owner in (("test_sites", "site"), ("test_from", "date"), ("split_file", "file")):
         is_given = bool(getattr(settings, name))
         if is_given != (policy.name == owner):
             what = f"has no use for {name}, which belongs to {owner!r}" if is_given else f"needs {name}"
             raise ArgumentError(f"split_policy={policy.name!r} {what}.")
     return policy
-
-
-@dataclass(frozen=True)
-class Leak:
-    """Patients that stand in more than one split."""
-
-    num_patients: int
-    examples: tuple[str, ...]
-    """At most three of them."""
-
-
-def find_leak(frame: DataFrame) -> Leak:
-    """Count the patients with radiographs in more than one split, and name some."""
-    leaking = (
-        frame.where(F.col("split").isNotNull())
-        .groupBy("patient_id")
-        .agg(F.count_distinct("split").alias("num_splits"))
-        .where(F.col("num_splits") > 1)
-    )
-    named = leaking.orderBy("patient_id").limit(_NAMED_PATIENTS).collect()
-    return Leak(leaking.count() if named else 0, tuple(row["patient_id"] for row in named))
-
-
-def check_no_leak(frame: DataFrame) -> None:
-    """Check that each patient stands in one split only.
-
-    Raises:
-        SplitError: counts the patients in two splits and names up to three of them.
-    """
-    leak = find_leak(frame)
-    if leak.num_patients:
-        raise SplitError(
-            f"{leak.num_patients} {'patients stand' if leak.num_patients > 1 else 'patient stands'} in two splits "
-            f"(for example {', '.join(leak.examples)}); correct the lists, or use split_policy='patient'."
-        )
-
-
-def fingerprint_splits(frame: DataFrame) -> str:
-    """Number of rows with a split, and a hash of which image is in which, whatever their order."""
-    placed = frame.where(F.col("split").isNotNull())
-    row = placed.agg(F.count("*").alias("rows"), F.bit_xor(F.xxhash64("image_id", "split")).alias("hash")).first()
-    assert row is not None, "an aggregate always has a row"
-    return f"{row['rows']}-{(row['hash'] or 0) & (1 << 64) - 1:016x}"
 
 
 def draw_uniform(id_column: str, seed: int) -> Column:

@@ -3,5 +3,6 @@
 from radspark.ml.classifier import XRayClassifier
 from radspark.ml.evaluator import XRayEvaluator
 from radspark.ml.model import XRayModel
+from radspark.ml.studies import combine_studies
 
-__all__ = ["XRayClassifier", "XRayEvaluator", "XRayModel"]
+__all__ = ["XRayClassifier", "XRayEvaluator", "XRayModel", "combine_studies"]

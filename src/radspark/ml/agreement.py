@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from radspark.frames.column_settings import column_settings
-from radspark.samples.origin import find_origin, leaking_differences
+from radspark.samples.origin import find_origin, has_other_patients, leaking_differences
 from radspark.settings import PreparationSettings, Recipe, require, to_dict
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def warn_of_leak(bundle: Bundle, samples: DataFrame) -> None:
             "the samples are split otherwise than in training (%s): patients that were trained on can be among them",
             shown,
         )
+    elif has_other_patients(bundle.data, tested, split="test"):
+        logger.warning("the samples are split otherwise than in training: their test part is of other patients")
 
 
 def _differences(first: PreparationSettings, second: PreparationSettings, of_first: str, of_second: str) -> str:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
+from radspark.datasets.leaks import Leak, find_places, fingerprint_splits
 from radspark.datasets.reading import Source
 from radspark.datasets.registry import suited_preparation
 from radspark.datasets.schema import SPLITS
-from radspark.datasets.splits import Leak, find_leak, fingerprint_splits
 from radspark.frames.reader import read_images
 from radspark.samples.duplicates import PixelLeak, find_pixel_leak, hash_images
 from radspark.samples.join import match_labels
@@ -140,7 +140,7 @@ def check_dataset(
         dataset=" + ".join(names),
         counts=matched.counts,
         splits=_count_labels(frame, matched.labels),
-        leak=find_leak(matched.table),
+        leak=find_places(matched.table).leak,
         unreadable=unreadable,
         flagged=flagged,
         pixel_leak=pixel_leak,

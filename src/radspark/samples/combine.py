@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +38,10 @@ class MatchedLabels:
     """The whole label table."""
     labels: LabelSet
     counts: JoinCounts
+    fingerprints: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Of the patients of each split of one data set."""
+    hashed: bool = False
+    """Whether patients and studies are hashes already, as in most prepared sets."""
 
 
 def combine(sources: Sequence[Source], found: Sequence[MatchedLabels], *, findings: Findings) -> MatchedLabels:
@@ -63,11 +67,22 @@ def combine(sources: Sequence[Source], found: Sequence[MatchedLabels], *, findin
     )
 
 
-def describe_data(sources: Sequence[Source], split: SplitSettings) -> DataSettings:
-    """What is kept of the choice of data, without its paths."""
-    rules = {prefix.rstrip("/"): dict(s.rules) for s, prefix in zip(sources, id_prefixes(sources), strict=True)}
-    name = " + ".join(source.dataset for source in sources)
-    return DataSettings(name, split, rules if len(sources) > 1 else dict(sources[0].rules))
+def describe_data(
+    sources: Sequence[Source], split: SplitSettings, *, fingerprints: Sequence[Mapping[str, str]]
+) -> DataSettings:
+    """What is kept of the choice of data, without its paths.
+
+    Args:
+        fingerprints: of the patients of each split, for each source.
+    """
+    names = [prefix.rstrip("/") or sources[0].dataset for prefix in id_prefixes(sources)]
+    rules = {name: dict(source.rules) for name, source in zip(names, sources, strict=True)}
+    return DataSettings(
+        dataset=" + ".join(source.dataset for source in sources),
+        split=dataclasses.replace(split, split_file=None),
+        rules=rules if len(sources) > 1 else dict(sources[0].rules),
+        fingerprints={name: dict(found) for name, found in zip(names, fingerprints, strict=True) if found},
+    )
 
 
 def choose_findings(label_sets: Sequence[LabelSet], findings: Findings, *, names: Sequence[str]) -> LabelSet:

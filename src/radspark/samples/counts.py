@@ -29,6 +29,8 @@ class JoinCounts:
     """Radiographs left out because another one has the same stem, such as a PNG beside a DICOM."""
     by_split: Mapping[str, int]
     """Matched rows of train, validation and test."""
+    refused: int = 0
+    """Of a prepared set: files that were refused when it was prepared."""
 
     @property
     def labeled_without_file(self) -> int:
@@ -67,6 +69,7 @@ def add_counts(left: JoinCounts, right: JoinCounts) -> JoinCounts:
         matched=left.matched + right.matched,
         repeated_files=left.repeated_files + right.repeated_files,
         by_split={split: left.by_split[split] + right.by_split[split] for split in SPLITS},
+        refused=left.refused + right.refused,
     )
 
 

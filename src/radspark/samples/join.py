@@ -118,7 +118,7 @@ def match_labels(
     Logs how many rows and files have no partner, without naming any. Arguments and errors are `load_samples`'s.
 
     Args:
-        allow_leak: leave a patient in two splits to `find_leak`.
+        allow_leak: leave a patient in two splits to `find_places`.
     """
     if isinstance(sources, PreparedSet):
         return open_prepared(spark, sources.uri)
@@ -128,7 +128,7 @@ def match_labels(
     found = [_match_source(spark, source, split=split, allow_leak=allow_leak) for source in several]
     matched = combine(several, found, findings=findings)
     _warn(matched.counts)
-    origin = describe_data(several, split or SplitSettings())
+    origin = describe_data(several, split or SplitSettings(), fingerprints=[match.fingerprints for match in found])
     return dataclasses.replace(matched, frame=mark_origin(matched.frame, origin))
 
 
@@ -147,7 +147,9 @@ def _match_source(
         )
     paths = files.select(F.col("stem").alias("image_id"), "path")
     matched = table.frame.join(paths, "image_id").select(*LABEL_TABLE.names, "path")
-    return MatchedLabels(frame=matched, table=table.frame, labels=table.labels, counts=counts)
+    return MatchedLabels(
+        frame=matched, table=table.frame, labels=table.labels, counts=counts, fingerprints=table.fingerprints
+    )
 
 
 def _check_splits(counts: JoinCounts, splits: Collection[str]) -> None:

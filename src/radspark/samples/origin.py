@@ -29,12 +29,29 @@ def find_origin(frame: DataFrame, split_column: str = SPLIT_COLUMN) -> DataSetti
     return column_settings(frame, split_column, DataSettings)
 
 
+def has_other_patients(trained: DataSettings, tested: DataSettings, *, split: str) -> bool:
+    """Whether a split, made by the same settings, was found to be of other patients than in training.
+
+    It is not where the split has the same patients, or where the splits that were trained on have: growth elsewhere
+    does no harm. False where fingerprints are missing.
+    """
+    seen = ("train",) if split == "validation" else ("train", "validation")
+    for name in trained.fingerprints.keys() & tested.fingerprints.keys():
+        then, now = trained.fingerprints[name], tested.fingerprints[name]
+        if then.get(split) != now.get(split) and any(then.get(part) != now.get(part) for part in seen):
+            return split != "train"
+    return False
+
+
 def leaking_differences(trained: DataSettings, tested: DataSettings, *, split: str) -> tuple[str, ...]:
     """The split settings by which samples that were trained on can stand in a split of `tested`; empty if they cannot.
 
-    Another data set has other patients. The training split has nothing to leak.
+    Another data set has other patients. The training split has nothing to leak. Of a list of splits the settings say
+    nothing: `has_other_patients` does.
     """
     if not trained.datasets & tested.datasets or split == "train":
+        return ()
+    if tested.split.policy == "file" and trained.fingerprints:
         return ()
     if trained.split.policy != tested.split.policy:
         return ("policy",)

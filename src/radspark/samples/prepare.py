@@ -8,17 +8,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark import StorageLevel
 from pyspark.errors import StreamingQueryException
 
+from radspark.datasets.leaks import check_no_leak, find_places, fingerprint_splits
 from radspark.datasets.phantom.mark import is_synthetic
 from radspark.datasets.reading import Source, read_labels
 from radspark.datasets.registry import suited_preparation
-from radspark.datasets.splits import check_no_leak, fingerprint_splits, get_split_policy
+from radspark.datasets.splits import get_split_policy
 from radspark.datasets.tables import list_files
 from radspark.errors import RadsparkError, SplitError
+from radspark.identifiers import Identifiers, get_identifiers
 from radspark.samples.combine import Findings, choose_findings, describe_data, id_prefixes, unify
 from radspark.samples.files import NAME_FILTER
 from radspark.samples.prepare_batch import Part, add_batch, with_image_ids
@@ -47,6 +49,7 @@ def prepare_samples(
     preparation: PreparationSettings | None = None,
     split: SplitSettings | None = None,
     findings: Findings = "common",
+    identifiers: Identifiers | None = None,
     files_per_batch: int = 10_000,
     watch_seconds: float | None = None,
 ) -> Manifest:
@@ -57,12 +60,14 @@ def prepare_samples(
 
     Args:
         out: folder of the prepared set, on any file system that Spark writes.
+        identifiers: whether patients and studies are hashed, with the user's key, or kept; None hashes. They cannot be
+            dropped: intervals and folds are made of patients.
         files_per_batch: most files between two states that last.
         watch_seconds: look for new files so often until the streams are stopped, rather than once. Files must then
             appear whole (moved into the folder), with their rows in the label table as it was at the start.
 
     Raises:
-        ValueError: the prepared set was begun with other choices.
+        ArgumentError: the prepared set was begun with other choices, or identifiers are to be dropped.
         SplitError: patients stand in two splits; or the split is one that moves when data grow, and they grew.
         LabelTableError, DataError: as `load_samples`.
     """
@@ -70,7 +75,13 @@ def prepare_samples(
     out = out.rstrip("/")
     several = [sources] if isinstance(sources, Source) else list(sources)
     suited = suited_preparation(source.dataset for source in several)
-    parts = _begin(spark, several, out, Choices(preparation or suited, split or SplitSettings(), findings))
+    identifiers = identifiers or get_identifiers("hash")
+    require(
+        identifiers.policy != "drop",
+        "identifiers of a prepared set must be hash or keep, got 'drop': intervals and folds are made of patients.",
+    )
+    choices = Choices(preparation or suited, split or SplitSettings(), findings, identifiers)
+    parts = _begin(spark, several, out, choices)
     try:
         queries = []
         for part in parts:
@@ -87,7 +98,7 @@ def prepare_samples(
     manifest = read_manifest(spark, out)
     assert manifest is not None, "it was written at the beginning"
     if not get_split_policy(manifest.data.split.policy).leaks_patients:
-        check_no_leak(read_samples(spark, out, manifest))
+        check_no_leak(find_places(read_samples(spark, out, manifest)))
     return manifest
 
 
@@ -98,6 +109,7 @@ class Choices:
     preparation: PreparationSettings
     split: SplitSettings
     findings: Findings
+    identifiers: Identifiers
 
 
 def _begin(spark: SparkSession, several: Sequence[Source], out: str, choices: Choices) -> list[Part]:
@@ -108,11 +120,19 @@ def _begin(spark: SparkSession, several: Sequence[Source], out: str, choices: Ch
     parts = []
     for source, prefix, table in zip(several, prefixes, tables, strict=True):
         frame = unify(table.frame, table.labels, labels, prefix=prefix).persist(StorageLevel.DISK_ONLY)
-        parts.append(Part(source, prefix, dataclasses.replace(table, frame=frame)))
+        parts.append(Part(source, prefix, dataclasses.replace(table, frame=frame), choices.identifiers))
     everyone = functools.reduce(lambda left, right: left.unionByName(right), (part.table.frame for part in parts))
-    data = describe_data(several, choices.split)
+    data = describe_data(several, choices.split, fingerprints=[table.fingerprints for table in tables])
     synthetic = any(is_synthetic(spark, source.data_dir) for source in several)
-    planned = Manifest(labels, choices.preparation, data, synthetic, fingerprint_splits(everyone))
+    planned = Manifest(
+        labels,
+        choices.preparation,
+        data,
+        synthetic,
+        fingerprint_splits(everyone),
+        identifiers=choices.identifiers.policy,
+        key_check=choices.identifiers.key_check,
+    )
     found = read_manifest(spark, out)
     if found is not None:
         check_same_choices(found, planned, out)
@@ -124,25 +144,36 @@ def check_same_choices(found: Manifest, planned: Manifest, out: str) -> None:
     """Check that more samples may join a prepared set.
 
     Raises:
-        ValueError: other findings, preparation, data sets, rules or split.
+        ArgumentError: other findings, preparation, data sets, rules, split or identifiers, or another key of these.
         SplitError: patients who are in it would be in another split now.
     """
     pairs = {
         "findings": (list(found.labels), list(planned.labels)),
         "preparation": (to_dict(found.preparation), to_dict(planned.preparation)),
-        "data": (to_dict(found.data), to_dict(planned.data)),
+        "data": (_choice_of_data(found), _choice_of_data(planned)),
+        "identifiers": (found.identifiers, planned.identifiers),
     }
     for name, (theirs, ours) in pairs.items():
         require(
             theirs == ours,
             f"{out} was begun with {name} {theirs}, got {ours}; make the same choices, or prepare into another folder.",
         )
+    require(
+        found.key_check == planned.key_check,
+        f"{out} was begun with another key of identifiers, by which its patients would have two hashes; bring the key "
+        "back, or prepare into another folder.",
+    )
     policy = get_split_policy(found.data.split.policy)
     if not policy.is_stable and found.splits_fingerprint != planned.splits_fingerprint:
         raise SplitError(
             f"the label table changed since {out} was begun, and split_policy={policy.name!r} moves patients when data "
             "grow; prepare into another folder, or use split_policy='patient'."
         )
+
+
+def _choice_of_data(manifest: Manifest) -> dict[str, Any]:
+    """What was chosen, without what was found."""
+    return to_dict(dataclasses.replace(manifest.data, fingerprints={}))
 
 
 def _start(

@@ -17,6 +17,7 @@ from radspark.datasets.reading import Source
 from radspark.datasets.schema import SPLITS, LabelTable
 from radspark.errors import RadsparkError
 from radspark.frames.reader import read_images
+from radspark.identifiers import Identifiers
 from radspark.samples.files import images_pattern, preference
 from radspark.samples.prepared_set import (
     QUARANTINE_SCHEMA,
@@ -45,7 +46,9 @@ class Part:
     prefix: str
     """Before the ids of its images; empty where it is the only source."""
     table: LabelTable
-    """Its frame is as it will be written: ids and labels as all sources have them."""
+    """Its frame is as it will be written, but for identifiers: ids and labels as all sources have them."""
+    identifiers: Identifiers
+    """What becomes of patients and studies."""
     failures: list[RadsparkError] = dataclasses.field(default_factory=list)
     """What ended its stream; Spark passes on the text alone."""
 
@@ -65,6 +68,14 @@ def with_image_ids(spark: SparkSession, paths: Sequence[str], part: Part) -> Dat
     files = spark.createDataFrame(pa.table({"path": pa.array(paths, pa.string())}))
     image_id = F.concat(F.lit(part.prefix), stem(F.col("path"), num_parts=part.table.images.id_parts))
     return files.select("path", image_id.alias("image_id"), preference(F.col("path")).alias("preference"))
+
+
+def with_identifiers(frame: DataFrame, identifiers: Identifiers) -> DataFrame:
+    """The rows of a label table with patients and studies kept or hashed. Images keep their ids, which name files."""
+    if identifiers.policy == "keep":
+        return frame
+    replaced = F.udf(identifiers, "string", useArrow=False)
+    return frame.withColumns({column: replaced(column) for column in ("patient_id", "study_id")})
 
 
 def add_batch(spark: SparkSession, part: Part, out: str, paths: Sequence[str], *, name: str) -> None:
@@ -90,6 +101,7 @@ def add_batch(spark: SparkSession, part: Part, out: str, paths: Sequence[str], *
         elif row["path"] != best[row["image_id"]]:
             refused.append((row["path"], "another file of this image is prepared."))
     chosen = labeled.where(~F.col("image_id").isin(*taken)) if taken else labeled
+    chosen = with_identifiers(chosen, part.identifiers)
     batch = _write(spark, chosen, len(known - taken), refused, manifest.preparation, out=out, name=name)
     write_manifest(spark, out, manifest.with_batch(name, batch))
     labeled.unpersist()

@@ -71,6 +71,10 @@ class Manifest:
     """Whether a source was drawn by `radspark data phantom`."""
     splits_fingerprint: str
     """Of the splits of all rows of the label tables, with a radiograph or without."""
+    identifiers: str = "keep"
+    """How patients and studies stand in the samples: `hash` or `keep`."""
+    key_check: str = ""
+    """`Identifiers.key_check` of the key that they are hashed with."""
     batches: Mapping[str, PreparedBatch] = dataclasses.field(default_factory=dict)
 
     @property
@@ -114,6 +118,8 @@ def write_manifest(spark: SparkSession, uri: str, manifest: Manifest) -> None:
         "data": to_dict(manifest.data),
         "synthetic": manifest.synthetic,
         "splits_fingerprint": manifest.splits_fingerprint,
+        "identifiers": manifest.identifiers,
+        "key_check": manifest.key_check,
         "samples": manifest.num_samples,
         "refused": manifest.num_refused,
         "by_split": manifest.by_split,
@@ -147,6 +153,8 @@ def read_manifest(spark: SparkSession, uri: str) -> Manifest | None:
         data=from_dict(DataSettings, values["data"], where=f"{MANIFEST_FILE}: data"),
         synthetic=values["synthetic"],
         splits_fingerprint=values["splits_fingerprint"],
+        identifiers=values.get("identifiers", "keep"),
+        key_check=values.get("key_check", ""),
         batches={name: PreparedBatch(**batch) for name, batch in values["batches"].items()},
     )
 
@@ -169,9 +177,16 @@ def open_prepared(spark: SparkSession, uri: str) -> MatchedLabels:
         matched=manifest.num_samples,
         repeated_files=0,
         by_split=manifest.by_split,
+        refused=manifest.num_refused,
     )
-    marked = mark_origin(frame, manifest.data)
-    return MatchedLabels(frame=marked, table=marked.select(*LABEL_TABLE.names), labels=manifest.labels, counts=counts)
+    marked = mark_origin(frame, dataclasses.replace(manifest.data, prepared=manifest.fingerprint))
+    return MatchedLabels(
+        frame=marked,
+        table=marked.select(*LABEL_TABLE.names),
+        labels=manifest.labels,
+        counts=counts,
+        hashed=manifest.identifiers == "hash",
+    )
 
 
 def read_samples(spark: SparkSession, uri: str, manifest: Manifest) -> DataFrame:

@@ -28,6 +28,8 @@ class SplitSettings:
     """Under the policy `site`: whoever has a radiograph from one of these tests."""
     test_from: str | None = None
     """Under the policy `date`: whoever is first seen on this day (`2020-01-31`) or later tests."""
+    split_file: str | None = None
+    """Under the policy `file`: CSV or Parquet with `image_id` and `split`, on any file system of Spark. Not kept."""
 
     def __post_init__(self) -> None:
         for name in ("validation_share", "test_share"):
@@ -49,6 +51,10 @@ class DataSettings:
     split: SplitSettings = SplitSettings()
     rules: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What was chosen about the labels; with several data sets, by the name of each."""
+    fingerprints: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    """By data set and split: how many patients are in it, with a hash over them; empty where that is not known."""
+    prepared: str | None = None
+    """Fingerprint of the prepared set that the samples came from; None where they came from files."""
 
     @property
     def datasets(self) -> frozenset[str]:

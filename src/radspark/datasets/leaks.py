@@ -1,0 +1,86 @@
+"""Who stands in which split: that no patient is in two, and fingerprints that tell splits apart without names.
+
+Which radiograph goes where is the policies' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from radspark.datasets.schema import SPLITS
+from radspark.errors import SplitError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_NAMED_PATIENTS = 3
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Patients that stand in more than one split."""
+
+    num_patients: int
+    examples: tuple[str, ...]
+    """At most three of them."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the patients of a label table stand."""
+
+    leak: Leak
+    fingerprints: Mapping[str, str]
+    """Of the patients of each split: how many, and a hash over them, whatever their order. Empty if patients leak."""
+
+
+def find_places(frame: DataFrame) -> Places:
+    """See which patients are in which split, in one pass over the table."""
+    patients = (
+        frame.where(F.col("split").isNotNull())
+        .groupBy("patient_id")
+        .agg(F.min("split").alias("split"), F.max("split").alias("other"))
+    )
+    row = patients.agg(
+        F.count_if(F.col("split") != F.col("other")).alias("leaking"),
+        *(F.count_if(F.col("split") == split).alias(split) for split in SPLITS),
+        *(
+            F.bit_xor(F.when(F.col("split") == split, F.xxhash64("patient_id"))).alias(f"hash_{split}")
+            for split in SPLITS
+        ),
+    ).first()
+    assert row is not None, "an aggregate always has a row"
+    if not row["leaking"]:
+        return Places(Leak(0, ()), {split: _fingerprint(row[split], row[f"hash_{split}"]) for split in SPLITS})
+    named = patients.where(F.col("split") != F.col("other")).orderBy("patient_id").limit(_NAMED_PATIENTS).collect()
+    return Places(Leak(row["leaking"], tuple(row["patient_id"] for row in named)), {})
+
+
+def check_no_leak(places: Places) -> None:
+    """Check that each patient stands in one split only.
+
+    Raises:
+        SplitError: counts the patients in two splits and names up to three of them.
+    """
+    leak = places.leak
+    if leak.num_patients:
+        raise SplitError(
+            f"{leak.num_patients} {'patients stand' if leak.num_patients > 1 else 'patient stands'} in two splits "
+            f"(for example {', '.join(leak.examples)}); correct the lists, or use split_policy='patient'."
+        )
+
+
+def fingerprint_splits(frame: DataFrame) -> str:
+    """Number of rows with a split, and a hash of which image is in which, whatever their order."""
+    placed = frame.where(F.col("split").isNotNull())
+    row = placed.agg(F.count("*").alias("rows"), F.bit_xor(F.xxhash64("image_id", "split")).alias("hash")).first()
+    assert row is not None, "an aggregate always has a row"
+    return _fingerprint(row["rows"], row["hash"])
+
+
+def _fingerprint(count: int, combined: int | None) -> str:
+    return f"{count}-{(combined or 0) & (1 << 64) - 1:016x}"
