@@ -33,19 +33,23 @@ class Cluster:
         self.folder = Path(tempfile.mkdtemp(prefix="radspark-standalone-"))
         self.cores = cores
         self.memory = memory
-        self.master = self._start("master", "org.apache.spark.deploy.master.Master", ["--port", "0"])
-        self.url = self._find("master", r"Starting Spark master at (spark://\S+)")
         self.workers: list[subprocess.Popen[bytes]] = []
-        for _ in range(workers):
-            self.add_worker()
+        self.master = self._start("master", "org.apache.spark.deploy.master.Master", ["--port", "0"])
+        try:
+            self.url = self._find("master", r"Starting Spark master at (spark://\S+)")
+            for _ in range(workers):
+                self.add_worker()
+        except BaseException:
+            self.close()
+            raise
 
     def add_worker(self) -> subprocess.Popen[bytes]:
         """Start a worker and wait until the master knows it."""
         name = f"worker-{len(self.workers)}"
         options = ["--port", "0", "--cores", str(self.cores), "--memory", self.memory]
         worker = self._start(name, "org.apache.spark.deploy.worker.Worker", [*options, self.url])
-        self._find(name, r"(Successfully registered with master)")
         self.workers.append(worker)
+        self._find(name, r"(Successfully registered with master)")
         return worker
 
     def _start(self, name: str, java_class: str, options: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -82,6 +86,10 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all processes and remove the folder."""
         processes = [*self.workers, self.master]
         for process in processes:
             process.terminate()

@@ -15,10 +15,11 @@ from pyspark.sql import DataFrame, SparkSession
 from radspark.engine.caches import remove_caches
 from radspark.engine.channel import DriverEnd
 from radspark.engine.feeding import RoundJob
-from radspark.engine.jobs import after, cancellable, described, worker_profile
+from radspark.engine.jobs import after, cancellable, worker_profile
 from radspark.engine.replies import RoundLostError, RoundReply, explain, failure
 from radspark.engine.slots import count_room, driver_host
 from radspark.engine.worker import REPLY_SCHEMA, Line, run_worker
+from radspark.frames.described import described
 from radspark.samples.feed import IndexedSamples
 from radspark.training.round import RoundSpec, StepRecord
 from radspark.training.state import PackedState

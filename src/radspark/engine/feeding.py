@@ -19,6 +19,8 @@ class RoundJob:
     """What every worker of a round is told about the others and the samples."""
 
     run_id: str
+    round_name: str
+    """As Spark's page and the workers' logs call it."""
     num_workers: int
     num_shards: int
     image_size: int

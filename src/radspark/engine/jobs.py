@@ -36,19 +36,6 @@ def cancellable(spark: SparkSession) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def described(spark: SparkSession, description: str) -> Iterator[None]:
-    """Jobs that this thread starts inside the block carry a description on Spark's own page."""
-    if is_connect(spark):
-        yield
-        return
-    spark.sparkContext.setJobDescription(description)
-    try:
-        yield
-    finally:
-        spark.sparkContext.setLocalProperty("spark.job.description", None)  # type: ignore[arg-type]
-
-
-@contextmanager
 def after(seconds: float, action: Callable[[], None]) -> Iterator[None]:
     """Do something, on another thread, if the block lasts longer."""
     timer = threading.Timer(seconds, action)

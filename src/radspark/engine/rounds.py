@@ -21,6 +21,7 @@ from radspark.engine.replies import RoundLostError, RoundReply
 from radspark.engine.sliced import SlicedSynchronizer
 from radspark.engine.slots import WAIT_SECONDS, count_room, is_elastic, wait_for_room
 from radspark.errors import TrainingError
+from radspark.frames.described import described
 from radspark.samples.feed import IndexedSamples
 from radspark.settings import TrainingSettings
 from radspark.training.round import RoundSpec, StepRecord
@@ -28,6 +29,7 @@ from radspark.training.state import PackedState
 
 logger = logging.getLogger(__name__)
 
+CLEANING = "radspark: removing the run's caches"
 CLEANING_SECONDS = 30.0
 """For executors to remove a run's caches."""
 
@@ -69,7 +71,7 @@ class Rounds:
         started = time.monotonic()
         failures = 0
         while True:
-            job = self._job(self._count_workers())
+            job = self._job(self._count_workers(), description.partition(":")[0])
             try:
                 reply, new_state = self._synchronizer.run(state, job=job, spec=spec, description=description)
                 break
@@ -95,14 +97,19 @@ class Rounds:
     ) -> None:
         """Remove what the executors keep of the samples; those that do not answer in time keep it until they end."""
         try:
-            with cancellable(self._spark) as cancel, after(CLEANING_SECONDS, cancel):
-                self._synchronizer.remove_caches(self._job(self._num_workers))
+            with (
+                described(self._spark, CLEANING),
+                cancellable(self._spark) as cancel,
+                after(CLEANING_SECONDS, cancel),
+            ):
+                self._synchronizer.remove_caches(self._job(self._num_workers, CLEANING))
         except (PySparkException, Py4JError, OSError) as failure:
             logger.info("the executors' caches stay until the executors end (%s)", type(failure).__name__)
 
-    def _job(self, num_workers: int) -> RoundJob:
+    def _job(self, num_workers: int, round_name: str) -> RoundJob:
         return RoundJob(
             run_id=self._run_id,
+            round_name=round_name,
             num_workers=num_workers,
             num_shards=self._num_shards,
             image_size=self._samples.image_size,

@@ -25,9 +25,10 @@ from pyspark.sql import SparkSession
 from radspark.engine import sliced_tasks as tasks
 from radspark.engine.caches import remove_cache
 from radspark.engine.feeding import RoundJob
-from radspark.engine.jobs import described, worker_profile
+from radspark.engine.jobs import worker_profile
 from radspark.engine.replies import RoundLostError, RoundReply, explain, failure
 from radspark.engine.sliced_tasks import Failure, SlicedJob
+from radspark.frames.described import described
 from radspark.samples.feed import IndexedSamples
 from radspark.training.gradients import ShardGradients
 from radspark.training.round import RoundSpec, StepRecord, choose_learner

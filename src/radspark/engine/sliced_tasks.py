@@ -5,6 +5,7 @@ Tensors travel as chunks: small enough that the JVM's heap, which passes them on
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pyspark import TaskContext
 from radspark.engine.caches import cache_folder
 from radspark.engine.feeding import RoundJob, fill_cache, open_shards
 from radspark.engine.worker import kind_of
+from radspark.engine.worker_log import worker_log
 from radspark.training.cache import ShardCache
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from radspark.training.gradients import ShardGradients
     from radspark.training.round import Inputs, RoundSpec
     from radspark.training.slices import SlicePlan, StateSlice
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 1 << 18
 """Bytes. The JVM keeps arrays of more than half a heap region apart, and cleans them up late."""
@@ -106,9 +110,11 @@ class Replica:
 _replicas: dict[str, Replica] = {}
 
 
-def _replica(task: SlicedJob, state: Broadcast[bytes]) -> Replica:
+def _replica(task: SlicedJob, state: Broadcast[bytes], worker: int) -> Replica:
     """The one of this process."""
     if task.round_id not in _replicas:
+        with worker_log(task.job.round_name, f"worker {worker}"):
+            logger.info("begins in this process, one of %d workers", task.job.num_workers)
         _replicas.clear()
         _replicas[task.round_id] = Replica(task, state)
     return _replicas[task.round_id]
@@ -213,13 +219,15 @@ def _on_replica(
         yield from failed(place)
         return
     try:
-        replica = _replica(task, state)
+        replica = _replica(task, state, worker)
         replica.set_state(chunks, steps_done=offset)
         chunks.clear()
         yield from work(replica, _shards(task, worker))
     except SamplesElsewhereError as error:
         yield from failed(Failure("lost_peer", str(error)))
     except Exception as error:  # noqa: BLE001  it goes the way of the data
+        with worker_log(task.job.round_name, f"worker {worker}"):
+            logger.info("gave up: %s (%s)", kind_of(error), type(error).__name__)
         yield from failed(Failure(kind_of(error), traceback.format_exc()))
 
 

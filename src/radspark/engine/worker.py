@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import socket
 import traceback
 from collections.abc import Iterator
@@ -16,12 +17,15 @@ from pyspark import BarrierTaskContext
 
 from radspark.engine.caches import cache_folder
 from radspark.engine.feeding import RoundJob, fill_cache, held_shards, open_shards
+from radspark.engine.worker_log import worker_log
 from radspark.training.cache import ShardCache
 from radspark.training.shards import Move, plan_moves, seat_workers
 
 if TYPE_CHECKING:
     from radspark.engine.channel import WorkerEnd
     from radspark.training.collective import Group
+
+logger = logging.getLogger(__name__)
 
 REPLY_SCHEMA = "kind string, rank int, payload binary"
 STORE_SECONDS = 300.0
@@ -74,6 +78,8 @@ def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, line: Line, 
             fill_cache(cache, batches, job, worker)
             yield from _join(cache, job, spec, worker=worker, address=_own_address(context), line=end)
     except Exception as error:  # noqa: BLE001  every failure travels to the driver as a row
+        with worker_log(job.round_name, f"task {worker}"):
+            logger.info("gave up: %s (%s)", kind_of(error), type(error).__name__)
         yield _row(kind_of(error), worker, traceback.format_exc().encode())
 
 
@@ -81,19 +87,32 @@ def _join(
     cache: ShardCache, job: RoundJob, spec: Any, *, worker: int, address: str, line: WorkerEnd
 ) -> Iterator[pa.RecordBatch]:
     """Meet the others and take part in the round."""
-    from radspark.training.collective import join_group, open_store, reach_store
-    from radspark.training.moving import move_shards
+    from radspark.training.collective import open_store
 
     store = open_store(address, timeout_seconds=STORE_SECONDS)
     facts = {"address": address, "port": store.port, "held": held_shards(cache, job)}
     seat = take_seat(line.gather(facts), worker, job)
+    with worker_log(job.round_name, f"rank {seat.rank}"):
+        yield from _take_part(cache, job, spec, seat=seat, store=store, line=line)
+
+
+def _take_part(
+    cache: ShardCache, job: RoundJob, spec: Any, *, seat: Seat, store: Any, line: WorkerEnd
+) -> Iterator[pa.RecordBatch]:
+    """Train, or say which shards nobody holds."""
+    from radspark.training.collective import join_group, reach_store
+    from radspark.training.moving import move_shards
+
     if seat.missing:
+        logger.info("no worker holds %d of the %d shards: the driver sends them", len(seat.missing), job.num_shards)
         yield _row("missing", seat.rank, json.dumps(seat.missing).encode())
         return
     if seat.rank != 0:
         store = reach_store(seat.hosts[0], seat.first_port, timeout_seconds=STORE_SECONDS)
     with join_group(store, rank=seat.rank, hosts=seat.hosts, timeout_seconds=EXCHANGE_SECONDS) as group:
         every_part = {name: job.size(name) for name in job.names(range(job.num_shards))}
+        shards = job.shards(seat.rank)
+        logger.info("one of %d workers, with shards %d to %d", group.size, shards.start, shards.stop - 1)
         move_shards(seat.moves, cache, sizes=every_part, group=group)
         yield from _train(cache, job, spec, group=group, line=line)
 
@@ -135,6 +154,9 @@ def _train(cache: ShardCache, job: RoundJob, spec: Any, *, group: Group, line: W
         group=group,
         on_step=line.send_step if is_first else _tell_nobody,
     )
+    if outcome.steps:
+        seconds = sum(step.seconds for step in outcome.steps)
+        logger.info("steps %d to %d done in %.1f s", outcome.steps[0].step, outcome.steps[-1].step, seconds)
     if is_first:
         line.send_state(outcome.state.pack().data)
         yield _row("steps", 0, json.dumps([asdict(step) for step in outcome.steps]).encode())

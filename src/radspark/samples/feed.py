@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from radspark.errors import DataError
+from radspark.frames.described import described
 from radspark.samples.partitioning import repartition_exactly
 from radspark.training.shards import shards_of_worker
 
@@ -101,7 +102,8 @@ def index_samples(
     bucket_bits = max(3, (4 * num_slots - 1).bit_length())
     ordered = _ordered(_select(samples, columns), seed=seed, bucket_bits=bucket_bits).persist(StorageLevel.DISK_ONLY)
     try:
-        return _index(ordered, num_findings)
+        with described(samples.sparkSession, "radspark: decoding the samples, once"):
+            return _index(ordered, num_findings)
     except BaseException:
         ordered.unpersist()
         raise
