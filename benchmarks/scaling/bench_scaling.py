@@ -2,8 +2,8 @@
 
 Each of N workers stands for a node. `XRayClassifier.fit` trains a module that sleeps for the time that a node's
 share of a step takes; samples, rounds, exchange and update are the engine's own. The vector and the links are both
-smaller than ResNet-50's and 10 Gb/s by the same factor, so that an exchange takes as long as it would there. Each N runs
-in a network namespace of its own, whose loopback `tc` limits to N links; it vanishes with the process. Needs root.
+smaller than ResNet-50's and 10 Gb/s by the same factor, so that an exchange takes as long as it would there. Each N
+runs in a network namespace of its own, whose loopback `tc` limits to N links; it vanishes with the process. Needs root.
 
 Run: python benchmarks/scaling/bench_scaling.py --out scaling.json [--workers 2 4 8 16] [--synchronizer collective]
 """
