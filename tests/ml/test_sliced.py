@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from dataclasses import replace
 
 import networks
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from test_faults import RECIPE, At, assert_same_bits, classifier, send
+from test_faults import RECIPE, At, assert_same_bits, classifier, python_workers
 
 from radspark.errors import ArgumentError, UserCodeError
 from radspark.ml import XRayModel
@@ -51,8 +50,13 @@ def test_wherever_the_samples_are_kept(samples: DataFrame, spark: SparkSession, 
     assert set(held.collect()) == before
 
 
+def kill_workers() -> None:
+    for process in python_workers():
+        process.kill()
+
+
 def test_a_killed_worker_costs_no_bit(samples: DataFrame, collective: XRayModel) -> None:
-    kill = At(5, threading.Timer(0.3, send, [signal.SIGKILL]).start)
+    kill = At(5, threading.Timer(0.3, kill_workers).start)
     model = classifier(SLICED, moduleFactory=networks.Slow, observers=[kill]).fit(samples)
     assert kill.failures
     assert_same_bits(model, collective)
