@@ -88,4 +88,5 @@ REFERENCE = Machine(
     device="cpu",
     measured="reference: a core of a Xeon with AVX-512, 2026-11-22",
 )
-"""For plans without a measurement; fitted to the processor time of 14 networks (docs/plan.md)."""
+"""For plans without a measurement. The four speeds of computing are fitted to the processor time of networks
+(docs/plan.md); jitter, loopback and the speed of the update are assumed."""
