@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -41,3 +44,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real radiographs at hand: set RADSPARK_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def standalone() -> ModuleType:
+    """`scripts/standalone.py`, which starts a master and workers on this machine."""
+    file = Path(__file__).parents[1] / "scripts" / "standalone.py"
+    spec = importlib.util.spec_from_file_location("standalone", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["standalone"] = module
+    spec.loader.exec_module(module)
+    return module

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -21,18 +20,6 @@ from command_line import train_words
 import radspark
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def standalone() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("standalone", ROOT / "scripts" / "standalone.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["standalone"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import subprocess
@@ -19,7 +18,6 @@ import pytest
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[2]
 EXECUTOR = "CoarseGrainedExecutorBackend"
 LOCAL_CLUSTER = "local-cluster[2,1,1024]"
 SHORT_ROUNDS = {"epochs": 2, "round_minutes": 1e-6}
@@ -108,16 +106,6 @@ def digest() -> str:
     """Of the weights of an undisturbed run, by one worker."""
     with TrainingProcess(master="local[1]", training={"epochs": 2}) as training:
         return str(training.result()["digest"])
-
-
-@pytest.fixture(scope="module")
-def standalone() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("standalone", ROOT / "scripts" / "standalone.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["standalone"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_killed_executors_early_and_late_cost_rounds_and_no_bit(digest: str) -> None:
