@@ -142,7 +142,7 @@ def test_nihs_table_becomes_a_column_per_finding(tmp_path: Path) -> None:
 @pytest.mark.data
 def test_nihs_table_is_read_as_spark_reads_it(spark: SparkSession, shared_data: Path) -> None:
     from radspark.datasets.nih import read_nih
-    from radspark.datasets.registry import NoRules
+    from radspark.datasets.schema import NoRules
 
     folder = shared_data / "nih-256"
     table = pd.read_csv(folder / "Data_Entry_2017_v2020.csv.gz", dtype=str)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from radspark.datasets.columns import blank_to_null, sex, stem, years
-from radspark.datasets.schema import ImageFiles, LabelTable, check_rows
+from radspark.datasets.schema import ImageFiles, LabelTable, NoRules, check_rows
 from radspark.datasets.tables import Folder, find_table, list_tables, read_csv, read_list, require_columns
 from radspark.errors import LabelTableError, SplitError
 from radspark.labels import NIH_FINDINGS
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from radspark.datasets.registry import NoRules
 
 logger = logging.getLogger(__name__)
 

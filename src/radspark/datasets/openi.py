@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from radspark.datasets.columns import blank_to_null, stem, view
-from radspark.datasets.schema import ImageFiles, LabelTable, check_rows
+from radspark.datasets.schema import ImageFiles, LabelTable, NoRules, check_rows
 from radspark.datasets.tables import (
     Folder,
     find_table,
@@ -30,7 +30,6 @@ from radspark.labels import LabelSet
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from radspark.datasets.registry import NoRules
 
 TITLE = "Open-i"
 REPORTS = "indiana_reports.csv"

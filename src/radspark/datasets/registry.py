@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from radspark.datasets import chexpert, mimic, nih, openi, padchest, plain, vindr
 from radspark.datasets.chexpert_labeler import LabelerRules
+from radspark.datasets.schema import NoRules
 from radspark.errors import ArgumentError
 from radspark.settings import PreparationSettings
 
@@ -23,11 +24,6 @@ class LabelReader(Protocol):
     """Reads the label table of a data folder, with the official split if it is asked for and there is one."""
 
     def __call__(self, spark: SparkSession, data_dir: Folder, *, official: bool, rules: Any) -> LabelTable: ...
-
-
-@dataclass(frozen=True)
-class NoRules:
-    """Rules of a data set that leaves nothing to choose."""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,11 @@ LABEL_TABLE = StructType(
 
 
 @dataclass(frozen=True)
+class NoRules:
+    """Rules of a data set that leaves nothing to choose about its labels."""
+
+
+@dataclass(frozen=True)
 class ImageFiles:
     """Where a data set keeps its radiographs, and how a path names one."""
 
