@@ -1,12 +1,13 @@
 """Training speed on this machine, side by side: radspark on Spark, bare replicas, and a plain PyTorch script.
 
-Each round runs all three in turn; printed are medians and the ratios of medians.
+Each round runs all in turn; printed are medians, and medians of the ratios of a round.
 
 - radspark: `XRayClassifier.fit`, one worker per core; images/s of its steps, exchange included.
+- wide: the same with one worker that has all cores (`cores_per_worker`) and as many images a step; if asked for.
 - bare: as many processes as workers, each doing forward, backward and update on one fixed batch in memory, alone.
 - plain: one process, a DataLoader over the same files, torch's own threads, channels-last.
 
-Run: python benchmarks/bench_training.py --images FOLDER [--backbone resnet50] [--rounds 5]
+Run: python benchmarks/bench_training.py --images FOLDER [--backbone resnet50] [--rounds 5] [--beside bare plain]
 """
 
 from __future__ import annotations
@@ -41,23 +42,25 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="timed steps of each contender in a round")
     parser.add_argument("--micro-batch", type=int, default=16, help="images per worker and step")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--beside", nargs="+", choices=PEERS, default=["bare", "plain"])
     parser.add_argument("--contender", choices=CONTENDERS, help="run this one alone, once, and print images/s")
     arguments = parser.parse_args()
     if arguments.contender:
         print(json.dumps(CONTENDERS[arguments.contender](arguments)))
         return
-    speeds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    speeds: dict[str, list[float]] = {name: [] for name in ("radspark", *arguments.beside)}
     for number in range(arguments.rounds):
-        for name in CONTENDERS:
+        for name, measured in speeds.items():
             command = [sys.executable, __file__, *sys.argv[1:], "--contender", name]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
-            speeds[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
-        print(f"round {number + 1}: " + ", ".join(f"{name} {values[-1]:.2f}" for name, values in speeds.items()))
+            measured.append(json.loads(done.stdout.strip().splitlines()[-1]))
+        shown = ", ".join(f"{name} {values[-1]:.2f}" for name, values in speeds.items())
+        print(f"round {number + 1}: {shown}", flush=True)
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     print(f"{arguments.backbone}, {INPUT_SIZE} px, {arguments.workers} workers, {arguments.micro_batch} images each")
     for name, value in medians.items():
         print(f"  {name:9} {value:6.2f} images/s (median of {arguments.rounds})")
-    for name in ("bare", "plain"):
+    for name in arguments.beside:
         pairs = [a / b for a, b in zip(speeds["radspark"], speeds[name], strict=True)]
         print(f"  radspark / {name}: {statistics.median(pairs):.2f} (median of pairs)")
 
@@ -70,6 +73,16 @@ def image_files(arguments: argparse.Namespace, num: int) -> list[str]:
 
 
 def run_radspark(arguments: argparse.Namespace) -> float:
+    """One worker for each core."""
+    return fit(arguments, num_workers=arguments.workers, cores_per_worker=1)
+
+
+def run_wide(arguments: argparse.Namespace) -> float:
+    """One worker with all cores."""
+    return fit(arguments, num_workers=1, cores_per_worker=arguments.workers)
+
+
+def fit(arguments: argparse.Namespace, *, num_workers: int, cores_per_worker: int) -> float:
     """Images per second over the steps of one epoch, the first two left out."""
     from pyspark.sql import functions as F
 
@@ -89,7 +102,13 @@ def run_radspark(arguments: argparse.Namespace) -> float:
         augmentation=AugmentationSettings(flip=0.5),
         model=ModelSettings(backbone=arguments.backbone, input_size=INPUT_SIZE),
         optimizer=OptimizerSettings(name="sgd", learning_rate=1e-3),
-        training=TrainingSettings(epochs=1, batch_size=batch, micro_batch_size=arguments.micro_batch),
+        training=TrainingSettings(
+            epochs=1,
+            batch_size=batch,
+            micro_batch_size=arguments.micro_batch,
+            num_workers=num_workers,
+            cores_per_worker=cores_per_worker,
+        ),
     )
     steps: list[StepRecord] = []
 
@@ -196,7 +215,8 @@ def _plain_training(backbone: str) -> tuple[Any, Any, Any]:
     return network, optimizer, torch.nn.BCEWithLogitsLoss()
 
 
-CONTENDERS = {"radspark": run_radspark, "bare": run_bare, "plain": run_plain}
+PEERS = {"bare": run_bare, "plain": run_plain, "wide": run_wide}
+CONTENDERS = {"radspark": run_radspark, **PEERS}
 
 if __name__ == "__main__":
     main()
