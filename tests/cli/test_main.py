@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -104,6 +106,15 @@ def test_radsparks_warnings_are_lines_on_stderr_and_other_packages_are_silent(
 
     monkeypatch.setattr(data, "choose_data", warn)
     assert radspark(*CHECK).err == "warning: 3 of 5 files\nerror: end\n"
+
+
+def test_a_hub_that_is_tried_again_is_silent(radspark: Radspark, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_VERBOSITY", "")
+    monkeypatch.delenv("HF_HUB_VERBOSITY")
+    radspark("--version")
+    told = "from huggingface_hub.utils import logging; logging.get_logger('huggingface_hub.x').warning('Retrying')"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_long_lines_are_not_broken(radspark: Radspark, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import shlex
+import shutil
+import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 from rich.console import Console
 
@@ -19,6 +23,14 @@ def say(text: str, *, style: str = "") -> None:
 def say_error(sentence: str) -> None:
     """Print what ended the command, in red, on stderr."""
     errors.print(f"error: {sentence}", style="red", markup=False, soft_wrap=True)
+
+
+def command_name() -> str:
+    """How this command can be typed again: `radspark` where the shell finds it, else the path that was typed."""
+    typed, found = Path(sys.argv[0]), shutil.which("radspark")
+    if typed.name != "radspark" or (found is not None and Path(found).resolve() == typed.resolve()):
+        return "radspark"
+    return shlex.quote(str(typed))
 
 
 def working(message: str) -> AbstractContextManager[object]:

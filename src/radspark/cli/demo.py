@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from radspark.cli.console import say
+from radspark.cli.console import command_name, say
 from radspark.cli.data import make_phantom
 from radspark.cli.data_choice import choose_data
 from radspark.cli.evaluate_bundle import evaluate_to_folder
@@ -64,7 +64,7 @@ def demo(
         f"predictions  {out / 'predictions.parquet'}\n"
         f"bundle       {out / 'bundle'}\n\n"
         f"next: score any PNG, JPEG or DICOM file\n"
-        f"  radspark predict --bundle {out / 'bundle'} {data_dir / 'dicom'} --out {out / 'scores.csv'}\n"
+        f"  {command_name()} predict --bundle {out / 'bundle'} {data_dir / 'dicom'} --out {out / 'scores.csv'}\n"
         f"or train on real radiographs\n"
-        f"  radspark train --dataset nih --data-dir ChestX-ray14 --out runs/first --backbone densenet121"
+        f"  {command_name()} train --dataset nih --data-dir ChestX-ray14 --out runs/first --backbone densenet121"
     )

@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 Spark failed, or a bug; 2 an error of the user's making; 3
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -86,3 +87,5 @@ def _set_up_messages(*, debug: bool) -> None:
     own.setLevel(logging.DEBUG if debug else logging.WARNING)
     if not debug:
         warnings.simplefilter("ignore")
+        # Its logger has a handler of its own, and sets its level when timm imports it.
+        os.environ.setdefault("HF_HUB_VERBOSITY", "error")

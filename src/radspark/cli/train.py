@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from radspark.cli.console import say
 from radspark.cli.data_choice import choose_data
 from radspark.cli.options import (
     Conf,
@@ -24,7 +25,7 @@ from radspark.cli.options import (
     parse_conf,
 )
 from radspark.cli.recipe_options import resolve_recipe, shown_default
-from radspark.cli.training_run import train_to_folder
+from radspark.cli.training_run import train_to_folder, what_next
 from radspark.settings import PRESETS, SplitSettings
 
 RUN = "Run"
@@ -279,11 +280,7 @@ def train(
         test_from,
         split_file,
     )
-    train_to_folder(
-        resolved,
-        choose_data(dataset, data_dir, label_rules=label_rule or (), findings=findings, split=split),
-        out,
-        resume=resume,
-        master=master,
-        conf=parse_conf(conf),
-    )
+    data = choose_data(dataset, data_dir, label_rules=label_rule or (), findings=findings, split=split)
+    settings = parse_conf(conf)
+    train_to_folder(resolved, data, out, resume=resume, master=master, conf=settings)
+    say(what_next(out, data, master=master, conf=settings))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from radspark.cli.console import say, working
+from radspark.cli.console import command_name, say, working
 from radspark.cli.data_choice import DataChoice
 from radspark.cli.options import make_output_folder, spark_words
 from radspark.cli.unreadable import FILE_NAME, write_unreadable
@@ -44,7 +44,7 @@ def train_to_folder(
     master: str | None = None,
     conf: dict[str, str] | None = None,
 ) -> XRayModel:
-    """Train and write the run folder."""
+    """Train and write the run folder; what to do next is for the caller to say."""
     make_output_folder(out)
     _check_recipe(recipe)
     _check_folder(out, recipe, resume=resume)
@@ -79,7 +79,6 @@ def train_to_folder(
         events.close()
     with working("writing the report ..."):
         _write_results(spark, model, recipe, data, matched, out)
-    say(_what_next(out, data, master=master, conf=conf))
     return model
 
 
@@ -144,22 +143,24 @@ def _how_to_resume(out: Path, data: DataChoice, *, master: str | None, conf: dic
     words = [*data.words(), "--out", str(out), "--recipe", str(out / "recipe.toml")]
     words += spark_words(master, conf)
     return (
-        f"\nstopped; the last checkpoint is whole. To go on:\n  {shlex.join(['radspark', 'train', *words, '--resume'])}"
+        f"\nstopped; the last checkpoint is whole. To go on:\n"
+        f"  {command_name()} {shlex.join(['train', *words, '--resume'])}"
     )
 
 
-def _what_next(out: Path, data: DataChoice, *, master: str | None, conf: dict[str, str] | None) -> str:
+def what_next(out: Path, data: DataChoice, *, master: str | None, conf: dict[str, str] | None) -> str:
+    """Where a run's results are, and the command that tests them."""
     first = dataclasses.replace(
         data, sources=data.sources if isinstance(data.sources, PreparedSet) else data.sources[:1]
     )
-    words = ["radspark", "evaluate", "--bundle", str(out / "bundle"), *first.source_words()]
+    words = ["evaluate", "--bundle", str(out / "bundle"), *first.source_words()]
     words += first.split_file_words()
     words += ["--out", str(out / "test"), *spark_words(master, conf)]
     report = out / REPORT_FILE
     return (
         f"\nbundle   {out / 'bundle'}\n"
         + (f"report   {report}\n" if report.exists() else "")
-        + f"history  {out / 'history.json'}\n\nnext, open the test set:\n  {shlex.join(words)}"
+        + f"history  {out / 'history.json'}\n\nnext, open the test set:\n  {command_name()} {shlex.join(words)}"
     )
 
 
