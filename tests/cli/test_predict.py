@@ -60,7 +60,7 @@ def test_each_input_has_a_line_whether_it_is_there_or_not(bundle: Path, tmp_path
         "missing.png": "no such file or folder.",
     }
     assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
-    assert outcome.out == f"2 scored, 3 not readable: {out}\n"
+    assert outcome.out == f"2 scored, 3 not, each with its error: {out}\n"
 
 
 def test_relative_paths_and_files_named_twice_are_one_absolute_line(

@@ -88,7 +88,7 @@ def predict(
         lines = [{**line, **call_present(line, model.labels, thresholds)} for line in lines]
     WRITERS[out.suffix](lines, model.labels, out)
     unreadable = sum(line["error"] is not None for line in lines)
-    say(f"{len(lines) - unreadable:,} scored, {unreadable:,} not readable: {out}")
+    say(f"{len(lines) - unreadable:,} scored, {unreadable:,} not, each with its error: {out}")
     if unreadable:
         raise typer.Exit(SOME_UNREADABLE)
 
