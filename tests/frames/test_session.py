@@ -55,6 +55,10 @@ def test_local_spark_listens_on_this_machine_only(spark: SparkSession) -> None:
     assert conf.get("spark.ui.enabled") == "false"
 
 
+def test_local_spark_shuffles_into_few_partitions(spark: SparkSession) -> None:
+    assert spark.conf.get("spark.sql.shuffle.partitions") == "16"
+
+
 def test_executors_run_the_drivers_python(spark: SparkSession) -> None:
     rows = spark.range(2).mapInArrow(read_executable, "executable string").collect()
     assert {row.executable for row in rows} == {sys.executable}

@@ -43,6 +43,8 @@ LOCAL_CONF: Mapping[str, str] = {
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
+    # Spark's 200 are for a cluster: here most of them would be empty, and each costs a file a task.
+    "spark.sql.shuffle.partitions": "16",
 }
 """The same, for masters that live inside this machine."""
 
