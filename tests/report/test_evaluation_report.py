@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from radspark.cli.scored_table import ScoredTable
 from radspark.labels import LabelSet
 from radspark.metrics import Bootstrap
 from radspark.metrics.comparison import compare_scored
+from radspark.metrics.intervals import Interval
 from radspark.metrics.scored import Scored
+from radspark.metrics.subgroups import Gap
 from radspark.report import DataSummary, EvaluationReport, Mistake, SplitSize, write_evaluation_report
 from radspark.report.comparison import ComparisonReport, write_comparison_report
 
@@ -96,6 +99,16 @@ def test_subgroups_are_drawn_and_small_ones_said_to_be_small(figures: dict[str, 
     assert re.search(r"Age: 80 or older 10 5 too few patients 0 of 3", text)
     num_gaps = sum(len(part.gaps) for part in figures["subgroups"] if part.value != "M")
     assert f"{num_gaps} gaps were tested" in text
+
+
+def test_a_gap_that_two_parts_share_is_told_once(figures: dict[str, Any], tmp_path: Path) -> None:
+    gap = Gap(0.1, Interval(0.05, 0.15), 0.001, adjusted_p_value=0.01)
+    women, men = (
+        dataclasses.replace(part, gaps={"Mass": gap}) for part in figures["subgroups"] if part.column == "sex"
+    )
+    text = words(page_of({**figures, "subgroups": [women, men]}, tmp_path))
+    assert men.is_mirror
+    assert "Findings with a gap, adjusted p below 0.05: 1 Part" in text
 
 
 def test_mistakes_card_and_flow_are_told(figures: dict[str, Any], tmp_path: Path) -> None:

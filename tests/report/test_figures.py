@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
+import pytest
 
 from radspark.metrics import RocCurve, rank
 from radspark.metrics.reliability import reliability_diagram
@@ -57,11 +58,18 @@ def test_a_precision_recall_curve_of_one_positive_is_a_line() -> None:
     assert points[-1, 0] - points[0, 0] > 100
 
 
-def test_bars_of_a_reliability_diagram_end_with_its_axes() -> None:
+def test_a_reliability_diagram_ends_with_its_figures_and_not_beyond_1() -> None:
     diagram = reliability_diagram(np.array([1.0, 0, 0, 0]), np.array([0.4, 0.1, 0.1, 0.1]))
     drawing = draw_reliability("Mass", diagram, calibration_error=0.1)
-    assert words_of(drawing)[-1] == "1.1"
+    assert words_of(drawing)[-1] == "1"
     assert ElementTree.fromstring(drawing).get("aria-label") == "Reliability diagram of Mass, calibration error 0.100"
+
+
+@pytest.mark.parametrize(("highest", "ticks"), [(0.451, ["0", ".25", ".5"]), (0.0147, ["0", ".009", ".018"])])
+def test_the_ticks_of_a_reliability_diagram_are_the_numbers_they_say(highest: float, ticks: list[str]) -> None:
+    diagram = reliability_diagram(np.zeros(4), np.array([highest, 0, 0, 0]))
+    words = words_of(draw_reliability("Mass", diagram, calibration_error=0.1))
+    assert words == [*ticks, *ticks]
 
 
 def test_a_drawing_says_to_a_screen_reader_what_it_shows() -> None:

@@ -13,7 +13,7 @@ from radspark.labels import LabelSet
 from radspark.metrics.additive import log_losses, measure_sums, sum_terms, why_undefined
 from radspark.metrics.bootstrap import MEASURES, MIN_PATIENTS, RANK_MEASURES, Bootstrap, Resampled, resample
 from radspark.metrics.evaluation import Evaluation, FindingEvaluation
-from radspark.metrics.intervals import Interval, why_no_interval
+from radspark.metrics.intervals import Interval, is_constant, why_no_interval
 from radspark.metrics.ranking import rank_checked
 from radspark.metrics.scored import Scored
 
@@ -123,7 +123,7 @@ def with_intervals(evaluation: Evaluation, resampled: Resampled, bootstrap: Boot
 
 def _intervals(resampled: Resampled, column: int, bootstrap: Bootstrap) -> dict[str, Interval]:
     found = {measure: resampled.interval(measure, column, bootstrap) for measure in MEASURES}
-    return {measure: interval for measure, interval in found.items() if interval is not None}
+    return {name: interval for name, interval in found.items() if interval is not None and not is_constant(interval)}
 
 
 def _why_no_interval(resampled: Resampled, measure: str, column: int) -> str:

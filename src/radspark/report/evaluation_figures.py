@@ -38,6 +38,7 @@ def draw_evaluation(report: EvaluationReport) -> dict[str, Any]:
         "noteworthy_gaps": [
             (subgroup, name, gap)
             for subgroup in report.subgroups
+            if not subgroup.is_mirror
             for name, gap in subgroup.gaps.items()
             if name != MEAN and gap.adjusted_p_value < NOTEWORTHY
         ],

@@ -41,7 +41,7 @@ def draw_roc(name: str, curve: RocCurve, *, auroc: float) -> Markup:
 
     def draw(figure: Figure) -> None:
         axes = _unit_square(figure)
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle=(0, (1, 1.6)))
         axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=ACCENT, linewidth=1.5, clip_on=False)
 
     return render_svg(
@@ -54,7 +54,7 @@ def draw_precision_recall(name: str, curve: PrecisionRecallCurve, *, average_pre
 
     def draw(figure: Figure) -> None:
         axes = _unit_square(figure)
-        axes.plot([0, 1], [share, share], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.plot([0, 1], [share, share], color=MUTED, linewidth=1.0, linestyle=(0, (1, 1.6)))
         recall, precision = np.append(0, curve.recall), np.append(curve.precision[:1], curve.precision)
         axes.step(recall, precision, where="pre", color=ACCENT, linewidth=1.5, clip_on=False)
 
@@ -64,14 +64,16 @@ def draw_precision_recall(name: str, curve: PrecisionRecallCurve, *, average_pre
 
 def draw_reliability(name: str, diagram: ReliabilityDiagram, *, calibration_error: float) -> Markup:
     """Share with the finding (upwards) against mean probability, from 0 to somewhat above both; bars are cut there."""
-    top = float(max(diagram.predicted.max(), diagram.observed.max(), 1e-3)) * 1.15
+    top = min(_round_up(float(max(diagram.predicted.max(), diagram.observed.max(), 1e-3)) * 1.1), 1.0)
     ticks = (0.0, top / 2, top)
 
     def draw(figure: Figure) -> None:
-        axes = figure.add_axes((0.15, 0.11, 0.82, 0.86))
-        axes.plot([0, top], [0, top], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes = figure.add_axes((0.17, 0.11, 0.74, 0.86))
+        axes.plot([0, top], [0, top], color=MUTED, linewidth=1.0, linestyle=(0, (1, 1.6)))
         axes.vlines(diagram.predicted, diagram.low, diagram.high, color=ACCENT, linewidth=1.0)
-        axes.plot(diagram.predicted, diagram.observed, color=ACCENT, linewidth=1.0, marker="o", markersize=3.2)
+        axes.plot(
+            diagram.predicted, diagram.observed, color=ACCENT, linewidth=1.0, marker="o", markersize=3.2, clip_on=False
+        )
         axes.set(xlim=(0, top), ylim=(0, top), xticks=ticks, yticks=ticks)
         words = [f"{tick:.2g}".replace("0.", ".") for tick in ticks]
         axes.set_xticklabels(words)
@@ -114,7 +116,7 @@ def draw_epochs(
     def draw(figure: Figure) -> None:
         figure.set_layout_engine("constrained")
         axes = figure.add_subplot()
-        axes.axvline(kept_epoch, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.axvline(kept_epoch, color=MUTED, linewidth=1.0, linestyle=(0, (1, 1.6)))
         for line, line_style in zip(series, _LINE_STYLES, strict=False):
             axes.plot(epochs, line.values, label=line.name, linewidth=1.3, **line_style)
         if log_scale:
@@ -134,6 +136,12 @@ def draw_epochs(
     last = "; ".join(f"{line.name} ends at {line.values[-1]:.4g}" for line in series if not math.isnan(line.values[-1]))
     name = f"epochs-{title}".replace(" ", "-").lower()
     return render_svg(draw, width=400, height=190, name=name, description=f"{title} over {len(epochs)} epochs: {last}")
+
+
+def _round_up(value: float) -> float:
+    """The next number of two digits, the last one even: 0.513 becomes 0.52, whose half needs no third digit."""
+    step = 2 * 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / step) * step
 
 
 def _unit_square(figure: Figure) -> Axes:

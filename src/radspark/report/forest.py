@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from radspark.report.svg import ACCENT, INK, MUTED, RULE, render_svg
 
-_ROW_HEIGHT = 17
-_WIDTH = 440
+_ROW_HEIGHT = 19
+_WIDTH = 420
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,19 @@ def draw_forest(
 
     def draw(figure: Figure) -> None:
         height = len(rows) * _ROW_HEIGHT + 26
-        axes = figure.add_axes((0.27, 22 / height, 0.38, 1 - 26 / height))
+        axes = figure.add_axes((0.28, 22 / height, 0.33, 1 - 26 / height))
         if reference is not None:
             axes.axvline(reference, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         for place, row in enumerate(rows):
             _draw_row(axes, place, row, signed=signed)
         axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(low - margin, high + margin), yticks=())
-        axes.locator_params(axis="x", nbins=4)
+        axes.locator_params(axis="x", nbins=3)
         axes.grid(axis="x", color=RULE, linewidth=0.6)
         axes.set_axisbelow(True)
         axes.patch.set_visible(False)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.spines["bottom"].set(color=MUTED, linewidth=0.7)
-        axes.tick_params(color=MUTED, labelcolor=MUTED, labelsize=10, width=0.7, length=3)
+        axes.tick_params(color=MUTED, labelcolor=MUTED, labelsize=11, width=0.7, length=3)
 
     height = len(rows) * _ROW_HEIGHT + 26
     return render_svg(draw, width=_WIDTH, height=height, name=name, description=description)
@@ -70,7 +70,7 @@ def _draw_row(axes: Axes, place: int, row: ForestRow, *, signed: bool) -> None:
     weight = "bold" if row.is_main or row.value is None else "normal"
     color = MUTED if row.is_faint else INK
     label = row.label.replace("_", " ")
-    axes.text(-0.03, place, label, transform=across, ha="right", va="center", fontsize=10.5, color=color, weight=weight)
+    axes.text(-0.03, place, label, transform=across, ha="right", va="center", fontsize=12, color=color, weight=weight)
     if row.value is None:
         return
     line = MUTED if row.is_faint else ACCENT
@@ -84,7 +84,7 @@ def _draw_row(axes: Axes, place: int, row: ForestRow, *, signed: bool) -> None:
         color=line,
         markerfacecolor="none" if row.is_faint else line,
     )
-    axes.text(1.03, place, _words(row, signed=signed), transform=across, va="center", fontsize=10, color=color)
+    axes.text(1.03, place, _words(row, signed=signed), transform=across, va="center", fontsize=11.5, color=color)
 
 
 def _words(row: ForestRow, *, signed: bool) -> str:
