@@ -34,8 +34,8 @@ def bootstrap_interval(
 
     BCa (bias-corrected and accelerated, Efron 1987, doi:10.1080/01621459.1987.10478410) moves the two percentiles by
     the share of resamples below the estimate (ties half) and by the skewness of the patients' influences. Where that
-    asks for a percentile beyond the outermost resample, its end would be that one resample (Davison and Hinkley 1997,
-    5.3.2): the interval is then the percentile one, and says so.
+    asks for a percentile beyond the outermost resample, its end would be that one resample ("extreme order statistics
+    used as endpoints", as R's package boot warns): the interval is then the percentile one, and says so.
 
     Args:
         resampled_B: the figure in each resample, NaN where undefined.
