@@ -22,5 +22,6 @@ def measure_color(image: Image.Image) -> float:
 
 def measure_color_of(colors_HWC: npt.NDArray[Any]) -> float:
     """The same of uint8 (H, W, 3 or more): red, green, blue."""
-    some = colors_HWC[::_STEP, ::_STEP, :3].astype(np.int16)
-    return float(((some.max(axis=2) - some.min(axis=2)) > COLORED).mean())
+    red, green, blue = (colors_HWC[::_STEP, ::_STEP, channel] for channel in range(3))
+    most, least = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    return float((most - least > COLORED).mean())

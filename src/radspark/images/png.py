@@ -9,7 +9,7 @@ import functools
 import io
 import struct
 import zlib
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,18 @@ from radspark.settings import PreparationSettings
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PLAIN_COLORS: Final = {0: "mono", 2: "rgb", 6: "rgba"}
 """Color types (PNG specification 11.2.1) that kornia-rs is given, by its names."""
-_NOT_PLAIN: Final = frozenset({b"eXIf", b"acTL", b"tRNS", b"zTXt", b"iTXt", b"iCCP"})
-"""Chunks that turn, move or see through the picture, and those that expand: Pillow's, which bounds them."""
+_NOT_PLAIN: Final = frozenset({b"eXIf", b"acTL", b"tRNS"})
+"""Chunks that turn, move or see through the picture."""
+_BESIDE: Final = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
+"""Text and color profiles: they say nothing of the greys, and some expand without limit. No decoder sees them."""
+
+
+class Chunk(NamedTuple):
+    """A part of a PNG file: `data[start:end]`, with its length and checksum."""
+
+    kind: bytes
+    start: int
+    end: int
 
 
 def is_png(data: bytes) -> bool:
@@ -54,7 +64,11 @@ def decode_png(data: bytes, limits: ImageLimits, *, sixteen_bit: str = "full") -
     """
     width, height = read_png_size(data)
     limits.check_size(width, height)
-    kinds = check_png_chunks(data)
+    chunks = check_png_chunks(data)
+    kinds = frozenset(chunk.kind for chunk in chunks)
+    if kinds & _BESIDE:
+        kept = (data[chunk.start : chunk.end] for chunk in chunks if chunk.kind not in _BESIDE)
+        data = b"".join((SIGNATURE, *kept))
     plain = _decode_plain(data, width, height, kinds)
     if plain is not None:
         return plain
@@ -97,11 +111,8 @@ def read_png_size(data: bytes) -> tuple[int, int]:
     return width, height
 
 
-def check_png_chunks(data: bytes) -> frozenset[bytes]:
-    """Check that every chunk is whole and meets its checksum; Pillow does not check those of the pixels.
-
-    Returns:
-        The kinds of chunks that there are.
+def check_png_chunks(data: bytes) -> list[Chunk]:
+    """All chunks, each whole and with its checksum met; Pillow does not check those of the pixels.
 
     Raises:
         UnreadableImageError: says whether the file is cut short or changed.
@@ -109,7 +120,7 @@ def check_png_chunks(data: bytes) -> frozenset[bytes]:
     view = memoryview(data)
     start = len(SIGNATURE)
     kind = b""
-    kinds = set()
+    chunks = []
     while kind != b"IEND":
         if start + 12 > len(data):
             raise UnreadableImageError("PNG cut short: the file is truncated.")
@@ -119,6 +130,6 @@ def check_png_chunks(data: bytes) -> frozenset[bytes]:
             raise UnreadableImageError("PNG cut short: the file is truncated.")
         if zlib.crc32(view[start + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
             raise UnreadableImageError("PNG with a wrong checksum: the file was damaged after it was written.")
-        kinds.add(kind)
+        chunks.append(Chunk(kind, start, end + 4))
         start = end + 4
-    return frozenset(kinds)
+    return chunks

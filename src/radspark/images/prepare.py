@@ -13,6 +13,7 @@ from radspark.images.decode import open_radiograph
 from radspark.images.grey import DEFAULT_LIMITS, GreyImage, ImageLimits
 from radspark.images.header import DicomHeader
 from radspark.images.kinds import COLOR_RULES, GREY_RULES, HEADER_RULES, judge
+from radspark.images.quarter import can_quarter, quarter
 from radspark.settings import PreparationSettings
 
 Greys = npt.NDArray[np.uint8]
@@ -70,6 +71,8 @@ def prepare_image(image: GreyImage, settings: PreparationSettings) -> Greys:
     height, width = image.pixels.shape
     inner_width, inner_height = fit_size(width, height, settings)
     greys = choose_greys(image, settings)
+    if greys is None and can_quarter(image.pixels, inner_width, inner_height):
+        return _pad(quarter(image.pixels), settings.size)
     source = Image.fromarray(image.pixels if greys is None else greys[image.pixels])
     resized = np.asarray(source.resize((inner_width, inner_height), Image.Resampling.BILINEAR))
     return _pad(resized if greys is None else _round(resized), settings.size)
