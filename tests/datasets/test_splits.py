@@ -5,6 +5,7 @@ import hashlib
 from collections import Counter
 
 import pytest
+from pyspark.sql import functions as F
 
 from radspark.datasets.leaks import find_places
 from radspark.datasets.splits import (
@@ -104,6 +105,13 @@ def test_stratified_shares_are_exact_and_rare_findings_are_everywhere(table):
     common = Counter(split for patient, split in patients.items() if patient % 2 and patient % 100 != 7)
     assert rare == {"train": 2, "validation": 1, "test": 1}
     assert common == {"train": 98, "validation": 39, "test": 59}
+
+
+@pytest.mark.spark
+def test_rows_without_a_patient_stay_for_the_check_to_find(table):
+    broken = table.limit(5).withColumn("patient_id", F.lit(None).cast("string"))
+    policy = SPLIT_POLICIES["stratified"]
+    assert policy.assign(broken, SplitSettings(policy="stratified")).count() == 5
 
 
 @pytest.mark.spark

@@ -38,24 +38,25 @@ def data_summary(
     """
     origin = find_origin(matched.frame)
     used = matched.frame.where(F.col("split").isin(*read))
-    positives = [F.sum((F.get("labels", F.lit(i)) == 1).cast("long")) for i in range(len(matched.labels))]
-    row = used.agg(
-        F.array(*positives).alias("positives"),
-        F.sum((~F.array_contains("labels", F.lit(1.0))).cast("long")).alias("no_finding"),
-    ).first()
-    patients = {
-        row["split"]: row["patients"]
-        for row in used.groupBy("split").agg(F.countDistinct("patient_id").alias("patients")).collect()
-    }
-    assert row is not None, "an aggregate always has a row"
+    positives = [F.count_if(F.get("labels", F.lit(i)) == 1) for i in range(len(matched.labels))]
+    rows = (
+        used.groupBy("split")
+        .agg(
+            F.count_distinct("patient_id").alias("patients"),
+            F.array(*positives).alias("positives"),
+            F.count_if(~F.array_contains("labels", F.lit(1.0))).alias("no_finding"),
+        )
+        .collect()
+    )
+    patients = {row["split"]: row["patients"] for row in rows}
     return DataSummary(
         name=("Synthetic radiographs in the layout of " if synthetic else "") + title,
         splits=tuple(
             SplitSize(split, readable, unreadable, patients.get(split))
             for split, (readable, unreadable) in read.items()
         ),
-        positives={name: row["positives"][i] or 0 for i, name in enumerate(matched.labels)},
-        no_finding=row["no_finding"],
+        positives={name: sum(row["positives"][i] for row in rows) for i, name in enumerate(matched.labels)},
+        no_finding=sum(row["no_finding"] for row in rows),
         synthetic=synthetic,
         flow=data_flow(read, matched.counts),
         notes=() if origin is None else (describe_split(origin.split),),

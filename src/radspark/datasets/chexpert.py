@@ -21,7 +21,7 @@ from radspark.datasets.chexpert_labeler import (
     labeler_labels,
 )
 from radspark.datasets.columns import blank_to_null, sex, stem, view, years
-from radspark.datasets.schema import ImageFiles, LabelTable, check_rows
+from radspark.datasets.schema import ImageFiles, LabelTable
 from radspark.datasets.tables import Folder, find_table, list_tables, read_csv, require_columns
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def read_chexpert(spark: SparkSession, data_dir: Folder, *, official: bool, rule
     """Labels and profiles of CheXpert; the view of a lateral is `LATERAL`, of a frontal the column `AP/PA`.
 
     Raises:
-        LabelTableError: no table, another data set's, a missing column, or rows that `check_rows` refuses.
+        LabelTableError: no table, another data set's, or a missing column.
     """
     found = list_tables(spark, data_dir)
     first = find_table(spark, data_dir, ("train.csv",), title=TITLE, found=found)
@@ -48,10 +48,9 @@ def read_chexpert(spark: SparkSession, data_dir: Folder, *, official: bool, rule
     names = {first: "train", **{n if n in found else f"{n}.gz": s for n, s in present.items() if s != "train"}}
     parts = [_read_part(spark, data_dir, name, split if official else None) for name, split in names.items()]
     table = functools.reduce(lambda left, right: left.unionByName(right), parts)
-    check_rows(table, file=" and ".join(names))
     frame = table.withColumn("labels", labeler_labels(rules, image_id=F.col("image_id")))
     splits = tuple(names.values())
-    return LabelTable(frame, CHEXPERT_FINDINGS, IMAGES, official_splits=splits)
+    return LabelTable(frame, CHEXPERT_FINDINGS, IMAGES, " and ".join(names), official_splits=splits)
 
 
 def _read_part(spark: SparkSession, data_dir: Folder, name: str, split: str | None) -> DataFrame:

@@ -55,7 +55,7 @@ def find_places(frame: DataFrame) -> Places:
     ).first()
     assert row is not None, "an aggregate always has a row"
     if not row["leaking"]:
-        return Places(Leak(0, ()), {split: _fingerprint(row[split], row[f"hash_{split}"]) for split in SPLITS})
+        return Places(Leak(0, ()), {split: fingerprint(row[split], row[f"hash_{split}"]) for split in SPLITS})
     named = patients.where(F.col("split") != F.col("other")).orderBy("patient_id").limit(_NAMED_PATIENTS).collect()
     return Places(Leak(row["leaking"], tuple(row["patient_id"] for row in named)), {})
 
@@ -79,8 +79,9 @@ def fingerprint_splits(frame: DataFrame) -> str:
     placed = frame.where(F.col("split").isNotNull())
     row = placed.agg(F.count("*").alias("rows"), F.bit_xor(F.xxhash64("image_id", "split")).alias("hash")).first()
     assert row is not None, "an aggregate always has a row"
-    return _fingerprint(row["rows"], row["hash"])
+    return fingerprint(row["rows"], row["hash"])
 
 
-def _fingerprint(count: int, combined: int | None) -> str:
+def fingerprint(count: int, combined: int | None) -> str:
+    """How many, and a XOR of their 64-bit hashes; None for none."""
     return f"{count}-{(combined or 0) & (1 << 64) - 1:016x}"

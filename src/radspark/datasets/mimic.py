@@ -21,7 +21,7 @@ from radspark.datasets.chexpert_labeler import (
     labeler_labels,
 )
 from radspark.datasets.columns import blank_to_null, date_of, view
-from radspark.datasets.schema import ImageFiles, LabelTable, check_rows
+from radspark.datasets.schema import ImageFiles, LabelTable
 from radspark.datasets.tables import Folder, find_table, list_tables, read_csv, require_columns
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def read_mimic(spark: SparkSession, data_dir: Folder, *, official: bool, rules: 
     """One row per radiograph of the metadata; those of a study without labels have unknown ones.
 
     Raises:
-        LabelTableError: a table is missing, another data set's, or lacks a column, or rows that `check_rows` refuses.
+        LabelTableError: a table is missing, another data set's, or lacks a column.
     """
     found = list_tables(spark, data_dir)
 
@@ -61,7 +61,6 @@ def read_mimic(spark: SparkSession, data_dir: Folder, *, official: bool, rules: 
     images = read(METADATA, columns).withColumns(
         {"image_id": blank_to_null(F.col("dicom_id")), "patient_id": blank_to_null(F.col("subject_id"))}
     )
-    check_rows(images, file=METADATA)
     table = images.join(read(LABELS[rules.labeler], ("study_id", NO_FINDING, *OBSERVATIONS)), "study_id", "left")
     if official:
         names = F.create_map(*(F.lit(word) for pair in _OFFICIAL.items() for word in pair))
@@ -74,4 +73,6 @@ def read_mimic(spark: SparkSession, data_dir: Folder, *, official: bool, rules: 
             "labels": labeler_labels(rules, image_id=F.col("image_id")),
         }
     )
-    return LabelTable(frame, CHEXPERT_FINDINGS, IMAGES, official_splits=tuple(_OFFICIAL.values()))
+    return LabelTable(
+        frame, CHEXPERT_FINDINGS, IMAGES, f"{METADATA} with its labels", official_splits=tuple(_OFFICIAL.values())
+    )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from radspark.datasets.columns import blank_to_null, stem, view
-from radspark.datasets.schema import ImageFiles, LabelTable, NoRules, check_rows
+from radspark.datasets.schema import ImageFiles, LabelTable, NoRules
 from radspark.datasets.tables import (
     Folder,
     find_table,
@@ -67,8 +67,7 @@ def read_openi(spark: SparkSession, data_dir: Folder, *, official: bool, rules: 
     """A finding is present where a term names it, absent where other terms (or `normal`) stand, unknown without terms.
 
     Raises:
-        LabelTableError: neither tables nor reports, another data set's, a missing column, or rows that `check_rows`
-            refuses.
+        LabelTableError: neither tables nor reports, another data set's, or a missing column.
     """
     found = list_tables(spark, data_dir)
     reports = list_files(spark, in_folder(data_dir, f"{XML_FOLDER}/*.xml"))
@@ -77,9 +76,8 @@ def read_openi(spark: SparkSession, data_dir: Folder, *, official: bool, rules: 
     else:
         frame, file = _read_tables(spark, data_dir, found=found)
     frame = frame.withColumn("patient_id", F.col("study_id"))
-    check_rows(frame, file=file)
     terms = F.transform(F.split("terms", ";"), lambda term: F.lower(F.trim(term)))
-    return LabelTable(frame.withColumn("labels", _labels(terms)), OPENI_FINDINGS, IMAGES)
+    return LabelTable(frame.withColumn("labels", _labels(terms)), OPENI_FINDINGS, IMAGES, file)
 
 
 def _read_tables(spark: SparkSession, data_dir: Folder, *, found: tuple[str, ...]) -> tuple[DataFrame, str]:

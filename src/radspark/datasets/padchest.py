@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from pyspark.sql import functions as F
 
 from radspark.datasets.columns import MAX_AGE_YEARS, blank_to_null, date_of, sex, stem, view
-from radspark.datasets.schema import ImageFiles, LabelTable, check_rows
+from radspark.datasets.schema import ImageFiles, LabelTable
 from radspark.datasets.tables import Folder, find_table, list_tables, read_csv, require_columns
 from radspark.labels import LabelSet
 
@@ -116,7 +116,7 @@ def read_padchest(
     """Labels and profiles of PadChest. A row whose words say nothing of findings, or "exclude", has unknown labels.
 
     Raises:
-        LabelTableError: no table, another data set's, a missing column, or rows that `check_rows` refuses.
+        LabelTableError: no table, another data set's, or a missing column.
     """
     found = list_tables(spark, data_dir)
     name = find_table(spark, data_dir, (LABEL_TABLE,), title=TITLE, found=found)
@@ -135,8 +135,7 @@ def read_padchest(
         date.alias("date"),
         _labels(_words(F.col("Labels")), believed=_is_believed(rules)).alias("labels"),
     )
-    check_rows(frame, file=name)
-    return LabelTable(frame, PADCHEST_FINDINGS, IMAGES)
+    return LabelTable(frame, PADCHEST_FINDINGS, IMAGES, name)
 
 
 def _words(labels: Column) -> Column:

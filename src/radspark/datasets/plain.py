@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from radspark.datasets.columns import blank_to_null, date_of, sex, stem, view, years
 from radspark.datasets.findings import finding_name
-from radspark.datasets.schema import SPLITS, ImageFiles, LabelTable, check_rows
+from radspark.datasets.schema import PROBLEM, SPLITS, ImageFiles, LabelTable
 from radspark.datasets.tables import Folder, in_folder, read_csv, require_columns
 from radspark.errors import LabelTableError
 from radspark.labels import LabelSet
@@ -77,8 +77,7 @@ def read_plain(spark: SparkSession, data_dir: Folder, *, official: bool, rules: 
     """The columns of a table by the schema's names.
 
     Raises:
-        LabelTableError: no table, a missing column, a cell that holds no value of the rules, or rows that `check_rows`
-            refuses.
+        LabelTableError: no table, or a missing column.
     """
     table = _read(spark, data_dir, rules.file)
     profile = {name: getattr(rules, name) for name in ("study", "age", "sex", "view", "site", "date", "split")}
@@ -88,7 +87,6 @@ def read_plain(spark: SparkSession, data_dir: Folder, *, official: bool, rules: 
     table = table.select(
         *(F.col(f"`{column}`").cast("string").alias(column) for column in dict.fromkeys([*named, *values]))
     )
-    _check_values(table, rules, file=rules.file)
     labels = LabelSet(tuple(finding_name(name) for name in rules.findings))
     column = {name: F.col(f"`{column}`") if column else F.lit(None) for name, column in profile.items()}
     frame = table.select(
@@ -102,10 +100,10 @@ def read_plain(spark: SparkSession, data_dir: Folder, *, official: bool, rules: 
         date_of(column["date"]).alias("date"),
         _labels(rules).alias("labels"),
         (_split(column["split"]) if official else F.lit(None)).alias("split"),
+        _problem(rules).alias(PROBLEM),
     )
-    check_rows(frame, file=rules.file)
     images = ImageFiles(folders=rules.image_folders, id_parts=rules.id_parts)
-    return LabelTable(frame, labels, images, official_splits=SPLITS if rules.split else ())
+    return LabelTable(frame, labels, images, rules.file, official_splits=SPLITS if rules.split else ())
 
 
 def _read(spark: SparkSession, data_dir: Folder, file: str) -> DataFrame:
@@ -143,31 +141,21 @@ def _value(cell: Column, rules: TableRules) -> Column:
     return F.when(word.isin(*rules.positive), 1.0).when(word.isin(*rules.negative), 0.0)
 
 
-def _check_values(table: DataFrame, rules: TableRules, *, file: str) -> None:
-    """Refuse cells that would become unknown in silence."""
+def _problem(rules: TableRules) -> Column:
+    """A cell that would become unknown in silence, as a sentence; null where there is none."""
     known = {word.lower() for word in (*rules.positive, *rules.negative, *rules.unknown, "")}
-    checks = {}
+    problems = []
     if not rules.finding_list:
         for column in rules.findings.values():
-            checks[column] = ~F.lower(F.trim(F.col(f"`{column}`"))).isin(*known)
+            is_strange = ~F.lower(F.trim(F.col(f"`{column}`"))).isin(*known)
+            problems.append(_say(rules, column, is_strange, "a value of `positive`, `negative` or `unknown`"))
     if rules.split:
-        checks[rules.split] = F.col(f"`{rules.split}`").isNotNull() & _split(F.col(f"`{rules.split}`")).isNull()
-    if not checks:
-        return
-    found = table.agg(
-        *(
-            F.min(F.when(strange, F.col(f"`{column}`"))).alias(f"c{i}")
-            for i, (column, strange) in enumerate(checks.items())
-        )
-    ).first()
-    assert found is not None, "an aggregate always has a row"
-    for column, value in zip(checks, found, strict=True):
-        if value is not None:
-            rule = (
-                f"one of {', '.join(SPLITS)}"
-                if column == rules.split
-                else "a value of `positive`, `negative` or `unknown`"
-            )
-            raise LabelTableError(
-                f"{file} has {value!r} in column {column!r}, which must be {rule}; name it in the rules."
-            )
+        text = F.col(f"`{rules.split}`")
+        is_strange = text.isNotNull() & _split(text).isNull()
+        problems.append(_say(rules, rules.split, is_strange, f"one of {', '.join(SPLITS)}"))
+    return F.coalesce(*problems) if problems else F.lit(None)
+
+
+def _say(rules: TableRules, column: str, is_strange: Column, rule: str) -> Column:
+    rest = f"' in column {column!r}, which must be {rule}; name it in the rules."
+    return F.when(is_strange, F.concat(F.lit(f"{rules.file} has '"), F.col(f"`{column}`"), F.lit(rest)))

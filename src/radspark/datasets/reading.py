@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -10,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from radspark.datasets.census import Census, take_census
 from radspark.datasets.leaks import check_no_leak, find_places
 from radspark.datasets.registry import get_dataset
-from radspark.datasets.schema import LabelTable, to_label_table
+from radspark.datasets.schema import PROBLEM, LabelTable, SplitLists, to_label_table
 from radspark.datasets.splits import check_split_settings
 from radspark.datasets.tables import Folder
-from radspark.errors import SplitError
+from radspark.errors import LabelTableError, SplitError
 from radspark.settings import SplitSettings, from_dict
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +64,18 @@ def read_labels(
         allow_leak: leave a patient in two splits to `find_places`.
 
     Raises:
-        LabelTableError: no table, another data set's, a missing column, rows without image or patient, repeated images,
-            or a value that the data set does not have.
-        SplitError: the official split is asked for and is missing or faulty, or a patient stands in two splits.
+        LabelTableError: as `open_labels` and `check_labels`.
+        SplitError: the same.
+    """
+    return check_labels(open_labels(spark, source, split=split), allow_leak=allow_leak)[0]
+
+
+def open_labels(spark: SparkSession, source: Source, *, split: SplitSettings | None = None) -> LabelTable:
+    """The label table of a data set with its splits, before a row of it was read.
+
+    Raises:
+        LabelTableError: no table, another data set's, or a missing column.
+        SplitError: the official split is asked for and is missing, or a file of splits is faulty.
     """
     split = split or SplitSettings()
     policy = check_split_settings(split)
@@ -72,12 +85,72 @@ def read_labels(
         raise SplitError(f"{dataset.title} has no official split; use split_policy='patient', or another one.")
     if policy.needs_official and "validation" in table.official_splits:
         split = dataclasses.replace(split, validation_share=0.0)
-    frame = to_label_table(table.frame)
-    frame = _without_soft_labels_outside_training(policy.assign(frame, split))
-    places = find_places(frame)
-    if not (policy.leaks_patients or allow_leak):
-        check_no_leak(places)
-    return dataclasses.replace(table, frame=frame, fingerprints=places.fingerprints)
+    frame = _without_soft_labels_outside_training(policy.assign(to_label_table(table.frame), split))
+    return dataclasses.replace(table, frame=frame, may_leak=policy.leaks_patients)
+
+
+def check_labels(
+    table: LabelTable, *, files: DataFrame | None = None, allow_leak: bool = False
+) -> tuple[LabelTable, Census]:
+    """Read a table once to check it, and count what is in it; with the files of its images, what meets too.
+
+    Args:
+        table: of `open_labels`.
+        files: `stem, num_files` of the radiographs that are there.
+        allow_leak: leave a patient in two splits to `find_places`.
+
+    Raises:
+        LabelTableError: no rows, rows without image or patient, repeated images, or a value that the data set does not
+            have.
+        SplitError: an official list is faulty, or a patient stands in two splits.
+    """
+    lists = None if table.lists is None else table.lists.frame
+    census = take_census(table.frame, lists=lists, files=files)
+    _check_rows(census, table)
+    if table.lists is not None:
+        _check_lists(census, table.lists, file=table.file)
+    if census.leaking and not (table.may_leak or allow_leak):
+        check_no_leak(find_places(table.frame))
+    return dataclasses.replace(table, frame=table.frame.drop(PROBLEM), fingerprints=census.fingerprints), census
+
+
+def _check_rows(census: Census, table: LabelTable) -> None:
+    """Check that there are rows, and that each names its patient and one radiograph of its own, and known values."""
+    if not census.rows:
+        raise LabelTableError(f"{table.file} has a header but no rows; copy or download it again.")
+    for count, what in ((census.without_image, "an image"), (census.without_patient, "a patient")):
+        if count:
+            raise LabelTableError(
+                f"{table.file} does not name {what} in {count} of its {census.rows} rows; remove or mend them."
+            )
+    if census.repeated:
+        repeated = table.frame.groupBy("image_id").count().where("count > 1").orderBy("image_id").limit(3).collect()
+        raise LabelTableError(
+            f"{table.file} has {census.repeated} rows for images that it has named before "
+            f"(for example {', '.join(item['image_id'] for item in repeated)}); keep one row per image."
+        )
+    if census.problem is not None:
+        raise LabelTableError(census.problem)
+
+
+def _check_lists(census: Census, lists: SplitLists, *, file: str) -> None:
+    """Check that each official list names images of the table, and none that another names."""
+    for split, name in lists.files.items():
+        count = census.lists.get(split)
+        if count is None:
+            raise SplitError(f"{name} is empty; download it again, or use split_policy='patient'.")
+        if count.shared:
+            raise SplitError(
+                f"{' and '.join(lists.files.values())} share {count.shared} images; "
+                "download them again, or use split_policy='patient'."
+            )
+        if not count.labeled:
+            raise SplitError(
+                f"{name} names no image of {file} (its first is {count.example}); "
+                "put the list that belongs to the table beside it, or use split_policy='patient'."
+            )
+        if count.labeled < count.listed:
+            logger.warning("%s names %d images that have no row in %s", name, count.listed - count.labeled, file)
 
 
 def _without_soft_labels_outside_training(frame: DataFrame) -> DataFrame:

@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DateType, FloatType, StringType, StructField, StructType
 
-from radspark.errors import LabelTableError
-
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from radspark.labels import LabelSet
 
 SPLITS = ("train", "validation", "test")
+PROBLEM = "problem"
+"""Column beside those of the schema, until a table was checked: what is wrong with a row."""
 
 LABEL_TABLE = StructType(
     [
@@ -65,54 +65,42 @@ class ImageFiles:
 
 
 @dataclass(frozen=True)
+class SplitLists:
+    """Published lists of the images of each split."""
+
+    frame: DataFrame
+    """`image_id, split`, as they stand there."""
+    files: Mapping[str, str]
+    """Split to the name of its list."""
+
+
+@dataclass(frozen=True)
 class LabelTable:
     """What a reader found in a data folder."""
 
     frame: DataFrame
     """The columns of the schema; those of them that the tables do not have may be left out. `split` holds the official
-    parts, if they were asked for."""
+    parts, if they were asked for. And, from a reader, `problem`: a sentence on what is wrong with a row, or null."""
     labels: LabelSet
     images: ImageFiles
+    file: str
+    """What messages call the table."""
     official_splits: tuple[str, ...] = ()
     """Splits that the publisher made; without `validation`, validation is cut out of `train`."""
+    lists: SplitLists | None = None
+    """Where the official parts were published beside the table, if they were asked for."""
+    may_leak: bool = False
+    """Whether a patient can stand in two splits by the policy that was chosen."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
-    """Of the patients of each split, as `leaks.find_places` gives them, once splits are assigned."""
+    """Of the patients of each split, as `leaks.find_places` gives them, once the table is checked."""
 
 
 def to_label_table(frame: DataFrame) -> DataFrame:
-    """The columns of the schema, in its order and types, null where missing; other columns are left behind."""
+    """The columns of the schema, in its order and types, null where missing, and `problem`; others are left behind."""
     missing = F.lit(None)
     return frame.select(
         *(
             (F.col(field.name) if field.name in frame.columns else missing).cast(field.dataType).alias(field.name)
-            for field in LABEL_TABLE
+            for field in (*LABEL_TABLE, StructField(PROBLEM, StringType()))
         )
     )
-
-
-def check_rows(frame: DataFrame, *, file: str) -> None:
-    """Check that a label table has rows, and that each names its patient and one radiograph of its own.
-
-    Raises:
-        LabelTableError: names the file, how many rows break the rule, and up to three of them.
-    """
-    row = frame.agg(
-        F.count("*").alias("rows"),
-        F.count_distinct("image_id").alias("images"),
-        F.count_if(F.col("image_id").isNull()).alias("without_image"),
-        F.count_if(F.col("patient_id").isNull()).alias("without_patient"),
-    ).first()
-    assert row is not None, "an aggregate always has a row"
-    if not row["rows"]:
-        raise LabelTableError(f"{file} has a header but no rows; copy or download it again.")
-    for count, what in ((row["without_image"], "an image"), (row["without_patient"], "a patient")):
-        if count:
-            raise LabelTableError(
-                f"{file} does not name {what} in {count} of its {row['rows']} rows; remove or mend them."
-            )
-    if row["images"] < row["rows"]:
-        repeated = frame.groupBy("image_id").count().where("count > 1").orderBy("image_id").limit(3).collect()
-        raise LabelTableError(
-            f"{file} has {row['rows'] - row['images']} rows for images that it has named before "
-            f"(for example {', '.join(item['image_id'] for item in repeated)}); keep one row per image."
-        )

@@ -89,7 +89,7 @@ def split_stratified(frame: DataFrame, settings: SplitSettings) -> DataFrame:
         .otherwise("train")
     )
     drawn = placed.select("patient_id", split.alias("split"))
-    return frame.drop("split").join(drawn, "patient_id")
+    return frame.drop("split").join(drawn, "patient_id", "left")
 
 
 def split_by_site(frame: DataFrame, settings: SplitSettings) -> DataFrame:

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from radspark.datasets.columns import stem
 from radspark.datasets.findings import finding_name
-from radspark.datasets.schema import ImageFiles, LabelTable, check_rows
+from radspark.datasets.schema import ImageFiles, LabelTable
 from radspark.datasets.tables import Folder, find_table, list_tables, read_csv, require_columns
 from radspark.errors import LabelTableError
 from radspark.labels import LabelSet
@@ -88,8 +88,7 @@ def read_vindr(spark: SparkSession, data_dir: Folder, *, official: bool, rules: 
     diagnoses, which have no boxes, are unknown.
 
     Raises:
-        LabelTableError: no table, another data set's, a missing column, an unknown class, or rows that
-            `check_rows` refuses.
+        LabelTableError: no table, another data set's, a missing column, or an unknown class.
     """
     folder, found = _find_tables(spark, data_dir)
     marks = []
@@ -113,8 +112,7 @@ def read_vindr(spark: SparkSession, data_dir: Folder, *, official: bool, rules: 
         F.array(*(F.when(is_known, F.get("votes", F.lit(i))) for i, is_known in enumerate(known))).alias("labels"),
         (F.col("split") if official else F.lit(None)).alias("split"),
     )
-    check_rows(frame, file=f"the tables in {folder}")
-    return LabelTable(frame, VINDR_FINDINGS, IMAGES, official_splits=tuple(LABEL_TABLES))
+    return LabelTable(frame, VINDR_FINDINGS, IMAGES, f"the tables in {folder}", official_splits=tuple(LABEL_TABLES))
 
 
 def read_vindr_boxes(spark: SparkSession, data_dir: Folder) -> DataFrame:

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-
 from radspark.datasets.schema import SPLITS
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from radspark.datasets.census import Census
 
 
 @dataclass(frozen=True)
@@ -73,26 +71,12 @@ def add_counts(left: JoinCounts, right: JoinCounts) -> JoinCounts:
     )
 
 
-def count_matches(table: DataFrame, files: DataFrame) -> JoinCounts:
-    """Count partners and singles, in one Spark job over names only.
-
-    Args:
-        table: a label table, with a row per `image_id`.
-        files: what `find_radiographs` gives, with a row per `stem`.
-    """
-    labels = table.select("image_id", "split")
-    grouped = (
-        labels.join(files, labels["image_id"] == files["stem"], "full_outer")
-        .groupBy("split", F.col("image_id").isNotNull().alias("labeled"), F.col("stem").isNotNull().alias("found"))
-        .agg(F.count("*").alias("rows"), F.sum("num_files").alias("num_files"))
-        .collect()
-    )
-    files_found = sum(row["rows"] for row in grouped if row["found"])
-    matched = [row for row in grouped if row["labeled"] and row["found"]]
+def counts_of(census: Census) -> JoinCounts:
+    """The counts of a label table and the radiographs that were counted with it."""
     return JoinCounts(
-        labeled=sum(row["rows"] for row in grouped if row["labeled"]),
-        files=files_found,
-        matched=sum(row["rows"] for row in matched),
-        repeated_files=sum(row["num_files"] for row in grouped if row["found"]) - files_found,
-        by_split={split: sum(row["rows"] for row in matched if row["split"] == split) for split in SPLITS},
+        labeled=census.rows,
+        files=census.files,
+        matched=census.matched,
+        repeated_files=census.repeated_files,
+        by_split=census.matched_by_split,
     )

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from radspark.datasets.reading import Source, read_labels
+from radspark.datasets.reading import Source, check_labels, open_labels
 from radspark.datasets.registry import suited_preparation
 from radspark.datasets.schema import LABEL_TABLE, SPLITS
 from radspark.errors import ArgumentError, DataError, SplitError
 from radspark.frames.reader import read_images
 from radspark.labels import LabelSet
 from radspark.samples.combine import Findings, MatchedLabels, combine, describe_data
-from radspark.samples.counts import JoinCounts, count_matches
+from radspark.samples.counts import JoinCounts, counts_of
 from radspark.samples.files import find_radiographs
 from radspark.samples.origin import mark_origin
 from radspark.samples.prepared_set import PreparedSet, open_prepared
@@ -135,9 +135,10 @@ def match_labels(
 def _match_source(
     spark: SparkSession, source: Source, *, split: SplitSettings | None, allow_leak: bool
 ) -> MatchedLabels:
-    table = read_labels(spark, source, split=split, allow_leak=allow_leak)
-    files = find_radiographs(spark, source.data_dir, images=table.images)
-    counts = count_matches(table.frame, files)
+    opened = open_labels(spark, source, split=split)
+    files = find_radiographs(spark, source.data_dir, images=opened.images)
+    table, census = check_labels(opened, files=files, allow_leak=allow_leak)
+    counts = counts_of(census)
     if not counts.matched:
         label, file = table.frame.agg(F.min("image_id")).first(), files.agg(F.min("stem")).first()
         assert label is not None and file is not None, "an aggregate always has a row"
