@@ -30,7 +30,7 @@ def split_option(text: str, **more: Any) -> Any:
 
 def predictions_option(text: str, **more: Any) -> Any:
     """An option of `--predictions`."""
-    return typer.Option(help=text, show_default=False, rich_help_panel=PREDICTIONS, **more)
+    return typer.Option(help=text, rich_help_panel=PREDICTIONS, **{"show_default": False, **more})
 
 
 def evaluate(
@@ -79,7 +79,8 @@ def evaluate(
         str | None, predictions_option("Image ids, in the predictions and, where they have it, in the labels.")
     ] = None,
     group_column: Annotated[
-        str | None, predictions_option("Whose equal values are one patient [patient_id, where it is there].")
+        str | None,
+        predictions_option("Whose equal values are one patient.", show_default="patient_id, where it is there"),
     ] = None,
     bootstrap: Annotated[
         int, typer.Option(help="Resamples of the patients for intervals; 0 for none.", rich_help_panel=STATISTICS)
