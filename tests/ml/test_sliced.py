@@ -69,8 +69,9 @@ def test_an_error_of_the_users_code_is_shown_and_not_tried_again(samples: DataFr
     assert not failures.failures
 
 
-def test_gradients_can_travel_as_bfloat16(samples: DataFrame, collective: XRayModel) -> None:
-    model = classifier({**SLICED, "exchange": "bfloat16"}).fit(samples)
+@pytest.mark.parametrize("synchronizer", ["collective", "sliced"])
+def test_gradients_can_travel_as_bfloat16(samples: DataFrame, collective: XRayModel, synchronizer: str) -> None:
+    model = classifier({"num_shards": 3, "synchronizer": synchronizer, "exchange": "bfloat16"}).fit(samples)
     exact, rounded = collective.summary.record.epochs[-1], model.summary.record.epochs[-1]
     assert rounded.train_loss != exact.train_loss
     assert rounded.train_loss == pytest.approx(exact.train_loss, rel=0.02)
@@ -82,8 +83,3 @@ def test_gradients_can_travel_as_bfloat16(samples: DataFrame, collective: XRayMo
 def test_what_needs_the_whole_gradient_is_refused_by_name(optimizer: OptimizerSettings, name: str) -> None:
     with pytest.raises(ArgumentError, match=f"optimizer {name} looks at the whole gradient"):
         replace(RECIPE, optimizer=optimizer, training=replace(RECIPE.training, synchronizer="sliced"))
-
-
-def test_bfloat16_is_for_sliced_alone() -> None:
-    with pytest.raises(ArgumentError, match=r"needs training.synchronizer sliced"):
-        replace(RECIPE.training, exchange="bfloat16")

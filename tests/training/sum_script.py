@@ -29,10 +29,12 @@ def main() -> None:
         tree = TreeSum()
         for shard in shards_of_worker(rank, num_shards=num_shards, num_workers=len(hosts)):
             tree.add(Block(shard, 1), gradient(shard))
-        out = torch.empty(120)
-        shard_sum(tree.sums, out)
+        sums = [total.clone() for total in tree.sums]
+        exact, rounded = torch.empty(120), torch.empty(120)
+        shard_sum(tree.sums, exact)
+        shard_sum(sums, rounded, travel=torch.bfloat16)
         state = group.broadcast(b"state" if rank == 0 else None)
-        print(json.dumps([bytes(state).decode(), out.tolist()]))
+        print(json.dumps([bytes(state).decode(), exact.tolist(), rounded.tolist()]))
 
 
 if __name__ == "__main__":

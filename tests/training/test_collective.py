@@ -39,13 +39,29 @@ def alone() -> Any:
     return results(["127.0.0.1"])[0]
 
 
+def r(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(torch.bfloat16).float()
+
+
+A, B, C, D, E, F = (
+    torch.randn(120, generator=torch.Generator().manual_seed(shard)) * 10.0**shard for shard in range(6)
+)
+"""The gradients of sum_script.py."""
+
+
 @pytest.mark.parametrize(
-    "hosts",
-    [["127.0.0.1"] * 2, ["127.0.0.1"] * 2 + ["127.0.0.2"] * 2, ["127.0.0.1"] * 2 + ["127.0.0.2"]],
+    ("hosts", "rounded"),
+    [
+        (["127.0.0.1"] * 2, r((r(A + B) + (r(C) + r(D))) + r(E + F))),
+        (["127.0.0.1"] * 2 + ["127.0.0.2"] * 2, r((r(r(A) + r(B)) + (r(C) + r(D))) + r(E + F))),
+        (["127.0.0.1"] * 2 + ["127.0.0.2"], r((r(A + B) + r(C + D)) + r(E + F))),
+    ],
     ids=["one host", "two hosts", "uneven hosts"],
 )
-def test_processes_add_up_to_the_bits_of_one(alone: Any, hosts: list[str]) -> None:
-    assert results(hosts) == [alone] * len(hosts)
+def test_processes_add_up_to_the_bits_of_one_or_as_bfloat16_to_those_of_each_other(
+    alone: Any, hosts: list[str], rounded: torch.Tensor
+) -> None:
+    assert results(hosts) == [[*alone[:2], rounded.tolist()]] * len(hosts)
 
 
 def test_a_users_own_error_is_not_a_lost_worker(tmp_path: Any) -> None:

@@ -1,11 +1,14 @@
 """A step against plain PyTorch: the same gradient, batch-norm statistics, clipping and L2."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from threads import Table, Threads
 from torch import nn
 
 from radspark.nn.losses import masked_bce
@@ -14,7 +17,7 @@ from radspark.nn.user_module import UserNetwork
 from radspark.settings import OptimizerSettings
 from radspark.training.collective import SingleWorker
 from radspark.training.gradients import MicroBatch, dropout_seed
-from radspark.training.step import Stepper
+from radspark.training.step import Stepper, StepResult
 from radspark.training.tree import ShardSum
 
 
@@ -54,6 +57,28 @@ def stepper(net: UserNetwork, settings: OptimizerSettings) -> Stepper:
     )
 
 
+def step_of_two(exchange: torch.dtype) -> list[tuple[UserNetwork, StepResult]]:
+    """Network and result of each of two workers after a step, of 150 and 151 samples."""
+    tables: dict[Any, Table] = {}
+
+    def work(rank: int) -> tuple[UserNetwork, StepResult]:
+        net = nets[rank]
+        stepper = Stepper(
+            net,
+            build_optimizer(list(net.named_parameters()), SGD),
+            settings=SGD,
+            positive_weights_C=None,
+            bfloat16=False,
+            shard_sum=ShardSum(Threads(rank, "ab", tables), num_shards=2),
+            exchange=exchange,
+        )
+        return net, stepper.step({rank: [micro_batch(150 + rank, rank)]}, learning_rate=0.5)
+
+    nets = [network(), network()]
+    with ThreadPoolExecutor(2) as threads:
+        return list(threads.map(work, range(2)))
+
+
 SGD = OptimizerSettings(name="sgd", learning_rate=0.5, momentum=0.0, nesterov=False)
 
 
@@ -85,6 +110,20 @@ def test_batch_norm_statistics_are_the_sample_weighted_mean_over_micro_batches()
     stepper(net, SGD).step({0: batches}, learning_rate=0.5)
     torch.testing.assert_close(net.module.norm.running_var, (3 * singles[0] + 5 * singles[1]) / 8)
     assert int(net.module.norm.num_batches_tracked) == 1
+
+
+def test_gradients_alone_travel_as_bfloat16() -> None:
+    (exact, exact_result), _ = step_of_two(torch.float32)
+    (rounded, result), (other, other_result) = step_of_two(torch.bfloat16)
+    assert result == other_result == exact_result
+    assert result.num_samples == 301  # no bfloat16
+    assert torch.equal(rounded.module.norm.running_var, exact.module.norm.running_var)
+    before = network().module.conv.weight
+    sums = [301 * (before - net.module.conv.weight) / 0.5 for net in (exact, rounded)]
+    assert not torch.equal(*sums)
+    torch.testing.assert_close(sums[1], sums[0].to(torch.bfloat16).float(), rtol=2**-7, atol=1e-2)
+    for one, two in zip(rounded.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, two)
 
 
 def test_head_l2_acts_on_the_head_alone() -> None:

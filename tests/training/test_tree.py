@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from threading import Barrier
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given
+from threads import Table, Threads
 
 from radspark.training.shards import shards_of_worker
 from radspark.training.tree import Block, ShardSum, TreeSum, blocks_of
@@ -19,49 +17,12 @@ from radspark.training.tree import Block, ShardSum, TreeSum, blocks_of
 LENGTH = 24
 
 
-class Threads:
-    """A group of threads that share a table; what each says comes to all."""
-
-    def __init__(self, rank: int, hosts: Sequence[str], tables: dict[Any, Table], key: Any = "all") -> None:
-        self.rank, self.size, self.hosts = rank, len(hosts), hosts
-        self._tables = tables
-        self._table = tables.setdefault(key, Table([torch.empty(0)] * len(hosts), Barrier(len(hosts))))
-
-    def _exchange(self, tensor: torch.Tensor) -> list[torch.Tensor]:
-        self._table.said[self.rank] = tensor.clone()
-        self._table.barrier.wait(10)
-        said = list(self._table.said)
-        self._table.barrier.wait(10)
-        return said
-
-    def sum_(self, tensor: torch.Tensor) -> None:
-        said = self._exchange(tensor)
-        tensor.copy_(said[0] + said[1] if self.rank else said[1] + said[0])  # gloo does not promise an order
-
-    def swap(self, parts: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
-        received = torch.cat([other.chunk(self.size)[self.rank] for other in self._exchange(parts)])
-        assert len(received) == sum(lengths)
-        return received
-
-    def gather(self, part: torch.Tensor) -> torch.Tensor:
-        return torch.cat(self._exchange(part))
-
-    def part(self, ranks: Sequence[int]) -> Threads:
-        return Threads(ranks.index(self.rank), [self.hosts[rank] for rank in ranks], self._tables, tuple(ranks))
-
-
-@dataclass
-class Table:
-    said: list[torch.Tensor]
-    barrier: Barrier
-
-
 def gradients(num_shards: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(num_shards)
     return [torch.randn(LENGTH, generator=generator) * 10.0 ** (shard % 5) for shard in range(num_shards)]
 
 
-def total(num_shards: int, hosts: str) -> torch.Tensor:
+def total(num_shards: int, hosts: str, travel: torch.dtype = torch.float32) -> torch.Tensor:
     """The sum as workers on these hosts make it."""
     tables: dict[Any, Table] = {}
 
@@ -70,7 +31,7 @@ def total(num_shards: int, hosts: str) -> torch.Tensor:
         for shard in shards_of_worker(rank, num_shards=num_shards, num_workers=len(hosts)):
             tree.add(Block(shard, 1), gradients(num_shards)[shard])
         out = torch.full((LENGTH,), float("nan"))
-        ShardSum(Threads(rank, hosts, tables), num_shards=num_shards)(tree.sums, out)
+        ShardSum(Threads(rank, hosts, tables), num_shards=num_shards)(tree.sums, out, travel=travel)
         return out
 
     with ThreadPoolExecutor(len(hosts)) as threads:
@@ -92,6 +53,30 @@ def test_the_sum_is_that_of_the_tree() -> None:
     a, b, c, d, e, f = gradients(6)
     assert torch.equal(total(6, "aaa"), ((a + b) + (c + d)) + (e + f))
     assert not torch.equal(total(6, "aaa"), ((((a + b) + c) + d) + e) + f)
+
+
+def r(tensor: torch.Tensor) -> torch.Tensor:
+    """To the nearest bfloat16, to an even one in the middle."""
+    return tensor.to(torch.bfloat16).float()
+
+
+def test_what_travels_as_bfloat16_is_rounded_and_added_up_in_float32() -> None:
+    a, b = gradients(2)
+    assert torch.equal(total(2, "ab", torch.bfloat16), r(r(a) + r(b)))
+    a, b, c, d = gradients(4)
+    assert torch.equal(total(4, "abcd", torch.bfloat16), r((r(a) + r(b)) + (r(c) + r(d))))
+    assert torch.equal(total(4, "aabb", torch.bfloat16), r(r(r(a) + r(b)) + r(r(c) + r(d))))
+    assert torch.equal(total(4, "aab", torch.bfloat16), r((r(a) + r(b)) + r(c + d)))
+    assert torch.equal(total(4, "ab", torch.bfloat16), r(r(a + b) + r(c + d)))
+
+
+def test_one_worker_rounds_nothing() -> None:
+    assert torch.equal(total(3, "a", torch.bfloat16), total(3, "a"))
+
+
+def test_bfloat16_halves_lie_at_the_even_one() -> None:
+    halves = torch.tensor([1 + 2.0**-8, 1 + 3 * 2.0**-8, -1 - 2.0**-8, 1 + 2.0**-8 + 2.0**-20])
+    assert r(halves).tolist() == [1.0, 1 + 2.0**-6, -1.0, 1 + 2.0**-7]
 
 
 @given(st.integers(0, 40), st.integers(0, 40))

@@ -187,7 +187,7 @@ def train(
     ] = None,
     exchange: Annotated[
         str | None,
-        choice("training", "exchange", "In what gradients travel: float32, or with sliced bfloat16.", panel=TRAINING),
+        choice("training", "exchange", "In what gradients travel: float32 or bfloat16.", panel=TRAINING),
     ] = None,
     cache_level: Annotated[
         str | None,

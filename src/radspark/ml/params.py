@@ -106,7 +106,7 @@ class TrainingParams(SampleParams):
     numShards = param("numShards", "fixed parts of the samples, which decide the result", TypeConverters.toInt)
     coresPerWorker = param("coresPerWorker", "threads of a worker", TypeConverters.toInt)
     synchronizer = param("synchronizer", "how gradients are summed: collective or sliced", TypeConverters.toString)
-    exchange = param("exchange", "in what gradients travel: float32, or with sliced bfloat16", TypeConverters.toString)
+    exchange = param("exchange", "in what gradients travel: float32 or bfloat16", TypeConverters.toString)
     cacheLevel = param("cacheLevel", "where executors keep samples: disk, memory or none", TypeConverters.toString)
     precision = param("precision", "float32 or bfloat16", TypeConverters.toString)
     metric = param("metric", "mean_auroc, mean_average_precision or loss, on validation", TypeConverters.toString)

@@ -30,7 +30,8 @@ class TrainingSettings:
     """How gradients are summed: `collective`, by the workers among themselves, many steps a Spark job; or `sliced`,
     through Spark's shuffle, each step a job of its own, which also runs where executors come and go by themselves."""
     exchange: Literal["float32", "bfloat16"] = "float32"
-    """In what gradients travel between workers; they are added up in float32. bfloat16 is for `sliced` alone."""
+    """In what gradients travel between workers; they are added up in float32. With bfloat16 they are rounded before,
+    so the result depends on the number of workers and hosts, too."""
     cache_level: CacheLevel = "disk"
     """Where executors keep samples between rounds: in Spark's local directories, in shared memory, or not at all; then
     they are sent again for each round."""
@@ -62,10 +63,6 @@ class TrainingSettings:
         require(
             not isinstance(weights, tuple) or (bool(weights) and min(weights) > 0),
             f"training.positive_weights must all be above 0, one for each finding, got {weights}.",
-        )
-        require(
-            self.exchange == "float32" or self.synchronizer == "sliced",
-            f"training.exchange {self.exchange} needs training.synchronizer sliced.",
         )
         require(self.round_minutes > 0, f"training.round_minutes must be above 0, got {self.round_minutes}.")
         require(

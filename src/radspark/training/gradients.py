@@ -46,7 +46,7 @@ class ShardGradients:
         """Lay the vector out.
 
         Args:
-            multiple_of: the vector's size is padded to it.
+            multiple_of: the gradients, and what follows them in the vector, are padded to it each.
         """
         self._network = network.train()
         self._positive_weights_C = positive_weights_C
@@ -56,10 +56,13 @@ class ShardGradients:
         self.counters = [m.num_batches_tracked for m in norms if m.num_batches_tracked is not None]
         self.statistics = _flatten_statistics(norms)
         """The network's running means and variances: the present ones."""
-        sizes = [sum(p.numel() for p in self.parameters), self.statistics.numel(), MEASURES]
-        padding = -sum(sizes) % multiple_of
-        self.vector = torch.zeros(sum(sizes) + padding)
-        self.gradients, self.statistics_sum, self.measures, _ = torch.split(self.vector, [*sizes, padding])
+        num_gradients, num_statistics = sum(p.numel() for p in self.parameters), self.statistics.numel()
+        padding = [-num_gradients % multiple_of, -(num_statistics + MEASURES) % multiple_of]
+        sizes = [num_gradients, padding[0], num_statistics, MEASURES, padding[1]]
+        self.vector = torch.zeros(sum(sizes))
+        self.gradients, _, self.statistics_sum, self.measures, _ = torch.split(self.vector, sizes)
+        self.end_of_gradients = sum(sizes[:2])
+        """In the vector; statistics and measures follow."""
         self._point_gradients_into_vector()
 
     def _point_gradients_into_vector(self) -> None:

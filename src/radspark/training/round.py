@@ -104,6 +104,7 @@ def run_round(
         positive_weights_C=None if spec.positive_weights is None else torch.tensor(spec.positive_weights),
         bfloat16=spec.recipe.training.precision == "bfloat16",
         shard_sum=ShardSum(group, num_shards=len(spec.plan.sizes)),
+        exchange=getattr(torch, spec.recipe.training.exchange),
     )
     steps = list(_take_steps(spec, stepper, inputs, train, on_step))
     done = spec.first_step + len(steps)

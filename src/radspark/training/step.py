@@ -39,11 +39,19 @@ class Stepper:
         positive_weights_C: torch.Tensor | None,
         bfloat16: bool,
         shard_sum: ShardSum,
+        exchange: torch.dtype = torch.float32,
     ) -> None:
+        """Lay out the vector of gradients.
+
+        Args:
+            bfloat16: arithmetic of forward and backward passes.
+            exchange: in what gradients travel from worker to worker; statistics and measures travel in float32.
+        """
         self._network = network
         self._optimizer = optimizer
         self._settings = settings
         self._shard_sum = shard_sum
+        self._exchange = exchange
         self._sums = ShardGradients(
             network, positive_weights_C=positive_weights_C, bfloat16=bfloat16, multiple_of=shard_sum.num_workers
         )
@@ -59,7 +67,7 @@ class Stepper:
         """
         sums = self._sums
         statistics_before = sums.statistics.clone()
-        self._shard_sum(sums.of_shards(shards, stop=stop).sums, sums.vector)
+        self._add_up(sums.of_shards(shards, stop=stop).sums)
         loss_sum, num_samples, stops = sums.measures.tolist()
         was_applied = math.isfinite(sums.vector.sum().item())
         if was_applied:
@@ -67,6 +75,15 @@ class Stepper:
         else:
             sums.statistics.copy_(statistics_before)
         return StepResult(loss_sum / num_samples, int(num_samples), was_applied, stops > 0)
+
+    def _add_up(self, own: list[torch.Tensor]) -> None:
+        """Put the sum over all workers into the vector, from this one's blocks."""
+        vector, end = self._sums.vector, self._sums.end_of_gradients
+        if self._exchange == torch.float32:
+            self._shard_sum(own, vector)
+        else:
+            self._shard_sum([block[:end] for block in own], vector[:end], travel=self._exchange)
+            self._shard_sum([block[end:] for block in own], vector[end:])
 
     def _update(self, num_samples: float, learning_rate: float) -> None:
         sums = self._sums

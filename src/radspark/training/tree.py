@@ -77,6 +77,9 @@ class ShardSum:
     In each exchange a worker adds up a slice of the vector from the blocks of all; afterwards it gives the slice to
     all. Workers of one host do so first, so that a vector leaves a host once and enters it once, however many workers
     it has. Where two workers hold a block each there is one addition, which commutes: gloo's own sum does.
+
+    What is to travel as bfloat16 is rounded to the nearest where it is handed on, a worker's own part as well, and
+    added up in float32: all workers have the same bits, but another number of workers or hosts hands on other sums.
     """
 
     def __init__(self, group: Group, *, num_shards: int) -> None:
@@ -92,25 +95,26 @@ class ShardSum:
         self._group = group
         self._own = shards[group.rank]
         self._is_pair = sum(len(blocks_of(some)) for some in shards) == 2 == group.size
-        self._levels = [] if self._is_pair else _levels(group, shards)
+        self._levels = _levels(group, shards)
 
-    def __call__(self, sums: list[torch.Tensor], out: torch.Tensor) -> None:
+    def __call__(self, sums: list[torch.Tensor], out: torch.Tensor, *, travel: torch.dtype = torch.float32) -> None:
         """Add up.
 
         Args:
             sums: of this worker's blocks, of the size of `out`; they may share its memory.
-            out: a vector of a multiple of `num_workers` elements.
+            out: a float32 vector of a multiple of `num_workers` elements.
+            travel: what goes from worker to worker.
         """
-        if self._is_pair:
+        if self._is_pair and travel == torch.float32:
             _put(sums[0], out)
             self._group.sum_(out)
             return
         blocks = blocks_of(self._own)
         for level in self._levels:
-            blocks, sums = _exchange(level, sums)
+            blocks, sums = _exchange(level, sums, travel)
         total = _add_up(blocks, sums).total()
         for level in reversed(self._levels):
-            total = level.group.gather(total)
+            total = level.group.gather(total.to(travel))
         _put(total, out)
 
 
@@ -130,14 +134,14 @@ def _levels(group: Group, shards: tuple[range, ...]) -> list[Level]:
     return [inside, Level(group.part([ranks[place] for ranks in members]), ranges)]
 
 
-def _exchange(level: Level, sums: list[torch.Tensor]) -> tuple[list[Block], list[torch.Tensor]]:
+def _exchange(level: Level, sums: list[torch.Tensor], travel: torch.dtype) -> tuple[list[Block], list[torch.Tensor]]:
     """This worker's slice of the sums of all: the largest blocks of their shards."""
     size = level.group.size
     length = sums[0].numel() // size
     blocks = [blocks_of(shards) for shards in level.shards]
     parts = sums[0] if len(sums) == 1 else torch.stack([part.view(size, length) for part in sums], 1).view(-1)
-    received = level.group.swap(parts, [len(some) * length for some in blocks])
-    tree = _add_up([block for some in blocks for block in some], torch.split(received, length))
+    received = level.group.swap(parts.to(travel), [len(some) * length for some in blocks])
+    tree = _add_up([block for some in blocks for block in some], torch.split(received.float(), length))
     return tree.blocks, tree.sums
 
 
