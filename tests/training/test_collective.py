@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from socket import AF_INET
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -43,6 +45,13 @@ def r(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to(torch.bfloat16).float()
 
 
+def other_address() -> str:
+    """This machine's on a network, where it has one, so that two interfaces are at play."""
+    addresses = [item.address for items in psutil.net_if_addrs().values() for item in items if item.family == AF_INET]
+    return next((address for address in addresses if not address.startswith("127.")), "127.0.0.2")
+
+
+OTHER = other_address()
 A, B, C, D, E, F = (
     torch.randn(120, generator=torch.Generator().manual_seed(shard)) * 10.0**shard for shard in range(6)
 )
@@ -53,7 +62,7 @@ A, B, C, D, E, F = (
     ("hosts", "rounded"),
     [
         (["127.0.0.1"] * 2, r((r(A + B) + (r(C) + r(D))) + r(E + F))),
-        (["127.0.0.1"] * 2 + ["127.0.0.2"] * 2, r((r(r(A) + r(B)) + (r(C) + r(D))) + r(E + F))),
+        ([OTHER] * 2 + ["127.0.0.1"] * 2, r((r(r(A) + r(B)) + (r(C) + r(D))) + r(E + F))),
         (["127.0.0.1"] * 2 + ["127.0.0.2"], r((r(A + B) + r(C + D)) + r(E + F))),
     ],
     ids=["one host", "two hosts", "uneven hosts"],
@@ -61,7 +70,10 @@ A, B, C, D, E, F = (
 def test_processes_add_up_to_the_bits_of_one_or_as_bfloat16_to_those_of_each_other(
     alone: Any, hosts: list[str], rounded: torch.Tensor
 ) -> None:
-    assert results(hosts) == [[*alone[:2], rounded.tolist()]] * len(hosts)
+    said = results(hosts)
+    assert [one[:3] for one in said] == [[*alone[:2], rounded.tolist()]] * len(hosts)
+    for host, (*_, listening) in zip(hosts, said, strict=True):
+        assert listening == [host] or host == "127.0.0.2", "all groups, smaller ones as well, keep to the interface"
 
 
 def test_a_users_own_error_is_not_a_lost_worker(tmp_path: Any) -> None:

@@ -167,21 +167,27 @@ def join_group(store: TCPStore, *, rank: int, hosts: Sequence[str], timeout_seco
     if len(hosts) == 1:
         yield SingleWorker()
         return
-    before = os.environ.get(INTERFACE)
-    if interface := interface_of(hosts[rank]):
-        os.environ[INTERFACE] = interface
     timeout = timedelta(seconds=timeout_seconds)
-    try:
+    with _bound_to(interface_of(hosts[rank])):
         dist.init_process_group("gloo", store=store, rank=rank, world_size=len(hosts), timeout=timeout)
-    finally:
-        if before is None:
-            os.environ.pop(INTERFACE, None)
-        else:
-            os.environ[INTERFACE] = before
+        try:
+            yield ProcessGroup(rank, hosts)
+        finally:
+            dist.destroy_process_group()
+
+
+@contextmanager
+def _bound_to(interface: str | None) -> Iterator[None]:
+    """Have the groups that are made inside the block, smaller ones as well, use an interface."""
+    before = os.environ.get(INTERFACE)
+    if interface is not None:
+        os.environ[INTERFACE] = interface
     try:
-        yield ProcessGroup(rank, hosts)
+        yield
     finally:
-        dist.destroy_process_group()
+        os.environ.pop(INTERFACE, None)
+        if before is not None:
+            os.environ[INTERFACE] = before
 
 
 def is_from_exchange(error: BaseException) -> bool:
