@@ -45,6 +45,10 @@ def test_without_changes_training_sees_the_evaluation_crop(images_N1HW: torch.Te
     assert torch.equal(run(images_N1HW, NONE), center_crop(images_N1HW, 32))
 
 
+def test_changes_are_made_on_the_images_device(images_N1HW: torch.Tensor) -> None:
+    assert run(images_N1HW.to("meta"), ALL).device.type == "meta"  # torch refuses to mix devices there
+
+
 def test_certain_flip_is_the_mirror_image(images_N1HW: torch.Tensor) -> None:
     assert torch.equal(run(images_N1HW, replace(NONE, flip=1.0)), center_crop(images_N1HW, 32).flip(-1))
 

@@ -138,3 +138,16 @@ def test_clipping_scales_to_the_norm_and_reports_the_norm_before() -> None:
 
     assert clip_gradients([parameter], 1.0) == pytest.approx(5.0)
     torch.testing.assert_close(parameter.grad, torch.tensor([0.6, 0.8]), rtol=1e-5, atol=1e-5)
+
+
+def test_a_state_is_put_back_on_the_parameters_device() -> None:
+    network = small_network()
+    optimizer = build_optimizer(network.named_parameters(), OptimizerSettings(name="adam"))
+    train(network, optimizer, range(1))
+    state = optimizer_state(optimizer, network.named_parameters())
+    elsewhere = small_network().to("meta")
+    other = build_optimizer(elsewhere.named_parameters(), OptimizerSettings(name="adam"))
+    load_optimizer_state(other, elsewhere.named_parameters(), state)
+    placed = optimizer_state(other, elsewhere.named_parameters())
+    assert placed.keys() == state.keys()
+    assert {tensor.device.type for tensor in placed.values()} == {"meta"}

@@ -18,20 +18,21 @@ def gradient(shard: int) -> torch.Tensor:
 
 
 def main() -> None:
-    rank, hosts, num_shards, port = json.loads(sys.argv[1])
+    rank, hosts, num_shards, port, kind = json.loads(sys.argv[1])
+    device = torch.device(kind, rank if kind == "cuda" else None)
     torch.set_num_threads(1)
     if rank == 0:
         store = open_store(hosts[0], timeout_seconds=60)
         print(store.port, flush=True)
     else:
         store = reach_store(hosts[0], port, timeout_seconds=60)
-    with join_group(store, rank=rank, hosts=hosts, timeout_seconds=60) as group:
+    with join_group(store, rank=rank, hosts=hosts, timeout_seconds=60, device=kind) as group:
         shard_sum = ShardSum(group, num_shards=num_shards)
         tree = TreeSum()
         for shard in shards_of_worker(rank, num_shards=num_shards, num_workers=len(hosts)):
-            tree.add(Block(shard, 1), gradient(shard))
+            tree.add(Block(shard, 1), gradient(shard).to(device))
         sums = [total.clone() for total in tree.sums]
-        exact, rounded = torch.empty(120), torch.empty(120)
+        exact, rounded = torch.empty(120, device=device), torch.empty(120, device=device)
         shard_sum(tree.sums, exact)
         shard_sum(sums, rounded, travel=torch.bfloat16)
         state = group.broadcast(b"state" if rank == 0 else None)

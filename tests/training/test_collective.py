@@ -16,18 +16,18 @@ import torch
 from radspark.training.collective import is_from_exchange, reach_store
 
 
-def start(rank: int, hosts: list[str], num_shards: int, port: int) -> subprocess.Popen[str]:
+def start(rank: int, hosts: list[str], num_shards: int, port: int, device: str) -> subprocess.Popen[str]:
     script = str(Path(__file__).with_name("sum_script.py"))
-    arguments = [sys.executable, script, json.dumps([rank, hosts, num_shards, port])]
+    arguments = [sys.executable, script, json.dumps([rank, hosts, num_shards, port, device])]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
 
 
-def results(hosts: list[str], num_shards: int = 6) -> list[Any]:
+def results(hosts: list[str], num_shards: int = 6, device: str = "cpu") -> list[Any]:
     """What each process ended with."""
-    first = start(0, hosts, num_shards, 0)
+    first = start(0, hosts, num_shards, 0, device)
     assert first.stdout is not None
     port = int(first.stdout.readline())
-    processes = [first, *(start(rank, hosts, num_shards, port) for rank in range(1, len(hosts)))]
+    processes = [first, *(start(rank, hosts, num_shards, port, device) for rank in range(1, len(hosts)))]
     said = []
     for process in processes:
         with process:

@@ -14,7 +14,7 @@ from radspark.settings import AugmentationSettings, ModelSettings, OptimizerSett
 from radspark.training import round as round_module
 from radspark.training.cache import CachedShard, SampleBatch, ShardCache, ShardName
 from radspark.training.collective import SingleWorker
-from radspark.training.round import RoundOutcome, RoundSpec, run_round
+from radspark.training.round import Inputs, RoundOutcome, RoundSpec, run_round
 from radspark.training.shards import ShardPlan
 from radspark.training.state import TrainingState, capture
 
@@ -85,6 +85,23 @@ def test_two_rounds_give_the_bits_of_one(tmp_path: Path) -> None:
     rest = run(tmp_path, spec(first_step=1), half.state.pack().unpack())
     for name, tensor in whole.state.network.items():
         assert torch.equal(rest.state.network[name], tensor), name
+
+
+def test_inputs_prepared_ahead_are_those_of_each_step_on_the_device(tmp_path: Path) -> None:
+    plan = ShardPlan((18, 17), 12, 2, seed=0)
+    round_spec = replace(spec(), plan=plan)
+    shards = {1: shard(tmp_path / "b", "train", 17), 0: shard(tmp_path / "a", "train", 18)}
+    steps = range(2, 5)
+    inputs = Inputs(round_spec, None, torch.device("cpu"))
+    for step, ahead in zip(steps, inputs.of_steps(shards, steps), strict=True):
+        for own, batches in inputs.of_step(shards, step).items():
+            for one, other in zip(ahead[own], batches, strict=True):
+                assert torch.equal(one.inputs, other.inputs)
+                assert torch.equal(one.labels_NC, other.labels_NC)
+                assert one.dropout_seed == other.dropout_seed
+    for elsewhere in Inputs(round_spec, None, torch.device("meta")).of_steps(shards, steps):
+        devices = {t.device.type for own in elsewhere.values() for b in own for t in (b.inputs, b.labels_NC)}
+        assert devices == {"meta"}
 
 
 PROBE = replace(RECIPE, model=replace(MODEL, freeze_up_to="trunk"))

@@ -41,6 +41,15 @@ def test_no_forward_pass_is_too_small_for_batch_norm(plan: ShardPlan) -> None:
     assert min(sizes) >= MIN_SAMPLES
 
 
+@given(PLANS, st.integers(0, 50))
+def test_forward_passes_are_counted_and_none_is_too_large(plan: ShardPlan, step: int) -> None:
+    step %= plan.steps_per_epoch
+    for shard in range(len(plan.sizes)):
+        sizes = [len(indices) for indices in plan.micro_batches(shard, epoch=0, step=step)]
+        assert len(sizes) == plan.num_micro_batches(shard, step=step)
+        assert max(sizes) <= max(plan.micro_batch_size, MIN_SAMPLES + 1)
+
+
 @given(PLANS)
 def test_steps_differ_by_at_most_one_sample_a_shard(plan: ShardPlan) -> None:
     for shard in range(len(plan.sizes)):

@@ -16,7 +16,7 @@ from radspark.nn.optimizers import build_optimizer
 from radspark.nn.user_module import UserNetwork
 from radspark.settings import OptimizerSettings
 from radspark.training.collective import SingleWorker
-from radspark.training.gradients import MicroBatch, dropout_seed
+from radspark.training.gradients import MicroBatch, ShardGradients, dropout_seed
 from radspark.training.step import Stepper, StepResult
 from radspark.training.tree import ShardSum
 
@@ -155,6 +155,17 @@ def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
     for name, tensor in net.state_dict().items():
         if name != "module.norm.num_batches_tracked":
             assert torch.equal(tensor, before[name]), name
+
+
+def test_all_that_a_step_adds_up_lies_on_the_networks_device() -> None:
+    meta = torch.device("meta")  # there torch refuses to mix devices
+    batch = micro_batch(4, 0)
+    batches = [MicroBatch(batch.inputs.to(meta), batch.labels_NC.to(meta), 0)] * 2
+    gradients = ShardGradients(
+        network(dropout=0.5).to(meta), positive_weights_C=torch.ones(2, device=meta), bfloat16=False, device=meta
+    )
+    tree = gradients.of_shards({0: batches, 1: batches})
+    assert {tensor.device for tensor in [*tree.sums, gradients.vector, gradients.statistics]} == {meta}
 
 
 def test_dropout_repeats_for_a_seed_and_leaves_torchs_generator_alone() -> None:

@@ -35,7 +35,7 @@ def augment(
     image_keys_N: NDArray[np.int64],
     output_size: int,
 ) -> torch.Tensor:
-    """Draw and apply the random changes of one epoch.
+    """Draw and apply the random changes of one epoch, on the images' device.
 
     In this order: rotation, change of size and shift about the image's center, black coming in from outside; the crop;
     the flip; brightness, cut off at 0 and 255.
@@ -57,10 +57,10 @@ def augment(
         images = _warp(images_N1HW, draws, settings, tops_N=tops_N, lefts_N=lefts_N, size=output_size)
     else:
         images = _cut(images_N1HW, tops_N, lefts_N, output_size)
-    flipped_N = torch.from_numpy(draws[:, _FLIP] < settings.flip)
+    flipped_N = torch.from_numpy(draws[:, _FLIP] < settings.flip).to(images.device)
     images = torch.where(flipped_N[:, None, None, None], images.flip(-1), images)
     if settings.brightness and settings.brightness_probability:
-        images = images + _brightness_shifts(draws, settings)[:, None, None, None]
+        images = images + _brightness_shifts(draws, settings).to(images.device)[:, None, None, None]
     return images if images.dtype == torch.uint8 else images.round().clamp(0, 255).to(torch.uint8)
 
 
@@ -114,14 +114,19 @@ def _warp(
     shifts = signed[:, [_SHIFT_X, _SHIFT_Y]] * settings.translation * (width, height)
     x_NS = np.arange(size) + lefts_N[:, np.newaxis] - (width - 1) / 2 - shifts[:, :1]
     y_NS = np.arange(size) + tops_N[:, np.newaxis] - (height - 1) / 2 - shifts[:, 1:]
-    grid_x = _outer_sum(cos_N1 * x_NS * (2 / width), sin_N1 * y_NS * (2 / width))
-    grid_y = _outer_sum(-sin_N1 * x_NS * (2 / height), cos_N1 * y_NS * (2 / height))
+    device = images_N1HW.device
+    grid_x = _outer_sum(cos_N1 * x_NS * (2 / width), sin_N1 * y_NS * (2 / width), device)
+    grid_y = _outer_sum(-sin_N1 * x_NS * (2 / height), cos_N1 * y_NS * (2 / height), device)
     grid_NSS2 = torch.stack([grid_x, grid_y], dim=-1)
     return F.grid_sample(images_N1HW.float(), grid_NSS2, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _outer_sum(of_columns_NS: NDArray[np.float64], of_rows_NS: NDArray[np.float64]) -> torch.Tensor:
-    return torch.from_numpy(of_columns_NS).float()[:, None, :] + torch.from_numpy(of_rows_NS).float()[:, :, None]
+def _outer_sum(
+    of_columns_NS: NDArray[np.float64], of_rows_NS: NDArray[np.float64], device: torch.device
+) -> torch.Tensor:
+    columns_NS = torch.from_numpy(of_columns_NS).float().to(device)
+    rows_NS = torch.from_numpy(of_rows_NS).float().to(device)
+    return columns_NS[:, None, :] + rows_NS[:, :, None]
 
 
 def _brightness_shifts(draws: NDArray[np.float64], settings: AugmentationSettings) -> torch.Tensor:

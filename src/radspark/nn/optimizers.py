@@ -104,7 +104,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer, named_parameters: NamedPar
 def load_optimizer_state(
     optimizer: torch.optim.Optimizer, named_parameters: NamedParameters, tensors: Mapping[str, torch.Tensor]
 ) -> None:
-    """Put back what `optimizer_state` gave, bit for bit.
+    """Put back what `optimizer_state` gave, bit for bit, on the parameters' device.
 
     Raises:
         ValueError: the state names a parameter that the optimizer does not have.
@@ -122,5 +122,5 @@ def load_optimizer_state(
         slot, _, name = key.partition("/")
         parameter = parameters[name]
         # Fused kernels walk through memory: a moment must lie there as its parameter does, channels last for instance.
-        is_moment = tensor.shape == parameter.shape
-        optimizer.state[parameter][slot] = torch.empty_like(parameter).copy_(tensor) if is_moment else tensor.clone()
+        like = parameter if tensor.shape == parameter.shape else tensor
+        optimizer.state[parameter][slot] = torch.empty_like(like, device=parameter.device).copy_(tensor)

@@ -1,4 +1,7 @@
-"""How the workers of a round add up their gradients: a torch.distributed group with the life of a `with` block."""
+"""How the workers of a round add up their gradients: a torch.distributed group with the life of a `with` block.
+
+Tensors in the processor's memory go by gloo, those on GPUs by NCCL.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 _DIST = Path(dist.__file__).parent
 
-INTERFACE = "GLOO_SOCKET_IFNAME"
+INTERFACES = {"GLOO_SOCKET_IFNAME": "{}", "NCCL_SOCKET_IFNAME": "={}"}
+"""Variables that name the interface of an exchange, and how: to NCCL a bare name is the beginning of one."""
+BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
+"""Of torch.distributed, by the kind of device that gradients lie on."""
 
 
 class Group(Protocol):
@@ -100,10 +106,11 @@ class SingleWorker:
 class ProcessGroup:
     """Workers joined by torch.distributed."""
 
-    def __init__(self, rank: int, hosts: Sequence[str], handle: dist.ProcessGroup | None = None) -> None:
+    def __init__(self, rank: int, hosts: Sequence[str], backend: str, handle: dist.ProcessGroup | None = None) -> None:
         self.rank = rank
         self.size = len(hosts)
         self.hosts = hosts
+        self._backend = backend
         self._handle = handle
 
     def sum_(self, tensor: torch.Tensor) -> None:
@@ -112,21 +119,22 @@ class ProcessGroup:
 
     def swap(self, parts: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
         """All-to-all."""
-        received = torch.empty(sum(lengths), dtype=parts.dtype)
+        received = parts.new_empty(sum(lengths))
         sent = [parts.numel() // self.size] * self.size
         dist.all_to_all_single(received, parts, list(lengths), sent, group=self._handle)
         return received
 
     def gather(self, part: torch.Tensor) -> torch.Tensor:
         """All-gather."""
-        gathered = torch.empty(self.size * part.numel(), dtype=part.dtype)
+        gathered = part.new_empty(self.size * part.numel())
         dist.all_gather(list(gathered.chunk(self.size)), part, group=self._handle)
         return gathered
 
     def part(self, ranks: Sequence[int]) -> Group:
         """A group of its own, with connections of its own."""
-        handle = dist.new_group(list(ranks), backend="gloo", use_local_synchronization=True)
-        return ProcessGroup(list(ranks).index(self.rank), [self.hosts[rank] for rank in ranks], handle)
+        handle = dist.new_group(list(ranks), backend=self._backend, use_local_synchronization=True)
+        hosts = [self.hosts[rank] for rank in ranks]
+        return ProcessGroup(list(ranks).index(self.rank), hosts, self._backend, handle)
 
     def broadcast(self, data: bytes | bytearray | None) -> bytes | bytearray:
         """First the length, then the bytes."""
@@ -156,22 +164,26 @@ def reach_store(address: str, port: int, *, timeout_seconds: float) -> TCPStore:
 
 
 @contextmanager
-def join_group(store: TCPStore, *, rank: int, hosts: Sequence[str], timeout_seconds: float) -> Iterator[Group]:
+def join_group(
+    store: TCPStore, *, rank: int, hosts: Sequence[str], timeout_seconds: float, device: str = "cpu"
+) -> Iterator[Group]:
     """Join the workers of a round into one group; leave it on exit, also after an error.
 
     Args:
         store: rank 0's.
         hosts: where each rank can be reached; the interface of this one's address carries the exchange.
         timeout_seconds: longest wait for another worker in an exchange; a closed connection is noticed at once.
+        device: kind of those that gradients lie on, cpu or cuda.
     """
     if len(hosts) == 1:
         yield SingleWorker()
         return
     timeout = timedelta(seconds=timeout_seconds)
     with _bound_to(interface_of(hosts[rank])):
-        dist.init_process_group("gloo", store=store, rank=rank, world_size=len(hosts), timeout=timeout)
+        backend = BACKENDS[device]
+        dist.init_process_group(backend, store=store, rank=rank, world_size=len(hosts), timeout=timeout)
         try:
-            yield ProcessGroup(rank, hosts)
+            yield ProcessGroup(rank, hosts, backend)
         finally:
             dist.destroy_process_group()
 
@@ -179,15 +191,15 @@ def join_group(store: TCPStore, *, rank: int, hosts: Sequence[str], timeout_seco
 @contextmanager
 def _bound_to(interface: str | None) -> Iterator[None]:
     """Have the groups that are made inside the block, smaller ones as well, use an interface."""
-    before = os.environ.get(INTERFACE)
+    before = {name: os.environ[name] for name in INTERFACES if name in os.environ}
     if interface is not None:
-        os.environ[INTERFACE] = interface
+        os.environ.update({name: form.format(interface) for name, form in INTERFACES.items()})
     try:
         yield
     finally:
-        os.environ.pop(INTERFACE, None)
-        if before is not None:
-            os.environ[INTERFACE] = before
+        for name in INTERFACES:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 def is_from_exchange(error: BaseException) -> bool:

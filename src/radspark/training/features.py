@@ -48,20 +48,22 @@ def has_fixed_features(network: nn.Module, recipe: Recipe) -> bool:
 
 
 @torch.inference_mode()
-def shard_features(network: XRayNetwork, shard: CachedShard, *, input_size: int) -> NDArray[np.float32]:
+def shard_features(
+    network: XRayNetwork, shard: CachedShard, *, input_size: int, device: torch.device
+) -> NDArray[np.float32]:
     """Features (N, F) of a shard by the evaluation chain, computed once and then read from its folder."""
     assert shard.folder is not None, "a shard in the cache has a folder"
     file = shard.folder / FILE
     if not file.is_file():
-        _write(file, (network.features(batch).numpy() for batch in image_batches(shard, input_size)))
+        _write(file, (network.features(batch).cpu().numpy() for batch in image_batches(shard, input_size, device)))
     return np.fromfile(file, np.float32).reshape(len(shard), -1)
 
 
-def image_batches(shard: CachedShard, input_size: int) -> Iterator[torch.Tensor]:
-    """The shard's images in order, cut to the network's input: uint8 (N, 1, H, W)."""
+def image_batches(shard: CachedShard, input_size: int, device: torch.device) -> Iterator[torch.Tensor]:
+    """The shard's images in order, cut to the network's input: uint8 (N, 1, H, W) on the device."""
     for start in range(0, len(shard), BATCH):
         images_NSS = np.array(shard.images_NSS[start : start + BATCH])
-        yield center_crop(torch.from_numpy(images_NSS).unsqueeze(1), input_size)
+        yield center_crop(torch.from_numpy(images_NSS).unsqueeze(1).to(device), input_size)
 
 
 def _write(file: Path, parts: Iterator[NDArray[np.float32]]) -> None:

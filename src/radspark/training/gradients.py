@@ -7,7 +7,7 @@ N samples of a micro-batch, C findings, H = W side of the network's input.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ from radspark.training.features import HeadNetwork
 from radspark.training.tree import Block, TreeSum
 
 Trainable = XRayNetwork | UserNetwork | HeadNetwork
+
+CPU = torch.device("cpu")
 
 MEASURES = 3
 """Floats behind gradients and statistics in the vector: loss, samples, workers that want to stop."""
@@ -41,25 +43,33 @@ class ShardGradients:
     """Computes on one network, whose gradients and running statistics become views of flat vectors."""
 
     def __init__(
-        self, network: Trainable, *, positive_weights_C: torch.Tensor | None, bfloat16: bool, multiple_of: int = 1
+        self,
+        network: Trainable,
+        *,
+        positive_weights_C: torch.Tensor | None,
+        bfloat16: bool,
+        multiple_of: int = 1,
+        device: torch.device = CPU,
     ) -> None:
         """Lay the vector out.
 
         Args:
             multiple_of: the gradients, and what follows them in the vector, are padded to it each.
+            device: where the network lies.
         """
         self._network = network.train()
         self._positive_weights_C = positive_weights_C
         self._bfloat16 = bfloat16
+        self._device = device
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         norms = [m for m in network.modules() if isinstance(m, _NormBase) and m.training and m.track_running_stats]
         self.counters = [m.num_batches_tracked for m in norms if m.num_batches_tracked is not None]
-        self.statistics = _flatten_statistics(norms)
+        self.statistics = _flatten_statistics(norms, device)
         """The network's running means and variances: the present ones."""
         num_gradients, num_statistics = sum(p.numel() for p in self.parameters), self.statistics.numel()
         padding = [-num_gradients % multiple_of, -(num_statistics + MEASURES) % multiple_of]
         sizes = [num_gradients, padding[0], num_statistics, MEASURES, padding[1]]
-        self.vector = torch.zeros(sum(sizes))
+        self.vector = torch.zeros(sum(sizes), device=device)
         self.gradients, _, self.statistics_sum, self.measures, _ = torch.split(self.vector, sizes)
         self.end_of_gradients = sum(sizes[:2])
         """In the vector; statistics and measures follow."""
@@ -96,19 +106,24 @@ class ShardGradients:
 
     def _accumulate(self, batch: MicroBatch) -> None:
         num_samples = len(batch.labels_NC)
-        with seeded(batch.dropout_seed), torch.autocast("cpu", torch.bfloat16, enabled=self._bfloat16):
+        rounded = torch.autocast(self._device.type, torch.bfloat16) if self._bfloat16 else nullcontext()
+        with seeded(batch.dropout_seed, self._device), rounded:
             logits_NC = self._network(batch.inputs)
         loss = masked_bce(logits_NC.float(), batch.labels_NC, self._positive_weights_C)
         loss.backward()  # type: ignore[no-untyped-call]
         self.statistics_sum.add_(self.statistics, alpha=num_samples)
-        self.measures[0] += loss.item()
+        self.measures[0] += loss.detach()
         self.measures[1] += num_samples
 
 
-def _flatten_statistics(norms: list[_NormBase]) -> torch.Tensor:
+def _flatten_statistics(norms: list[_NormBase], device: torch.device) -> torch.Tensor:
     """Move the running statistics of all batch-norms into one vector, of which they become views."""
     buffers = [(norm, name) for norm in norms for name in ("running_mean", "running_var")]
-    flat = torch.cat([getattr(norm, name).flatten() for norm, name in buffers]) if buffers else torch.zeros(0)
+    flat = (
+        torch.cat([getattr(norm, name).flatten() for norm, name in buffers])
+        if buffers
+        else torch.zeros(0, device=device)
+    )
     offset = 0
     for norm, name in buffers:
         size = getattr(norm, name).numel()
@@ -118,9 +133,9 @@ def _flatten_statistics(norms: list[_NormBase]) -> torch.Tensor:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Run a block with torch's generator at a seed of its own; the generator is as before on exit."""
-    with torch.random.fork_rng(devices=[]):
+def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
+    """Run a block with torch's generators at a seed of their own; those of CPU and device are as before on exit."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -19,7 +22,7 @@ from radspark.settings import Recipe
 from radspark.training.cache import CachedShard
 from radspark.training.collective import Group
 from radspark.training.features import HeadNetwork, has_fixed_features, image_batches, shard_features
-from radspark.training.gradients import MicroBatch, Trainable, dropout_seed
+from radspark.training.gradients import CPU, MicroBatch, Trainable, dropout_seed
 from radspark.training.shards import ShardPlan
 from radspark.training.state import TrainingState, capture, restore
 from radspark.training.step import Stepper, StepResult
@@ -85,26 +88,29 @@ def run_round(
     validation: Mapping[int, CachedShard],
     group: Group,
     on_step: Callable[[StepRecord], None],
+    device: torch.device = CPU,
 ) -> RoundOutcome:
     """Run the steps of a round on the shards that this worker holds.
 
     Args:
         train: shard number to samples; validation likewise.
         on_step: called after each step, on every worker.
+        device: what computes; the samples come from the processor's memory, and the scores go there.
     """
-    network = spec.build_network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = spec.build_network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(list(network.named_parameters()), spec.recipe.optimizer)
     restore(state, network, optimizer)
     del state  # as large as the network and its moments, and no longer needed
-    learner, inputs = choose_learner(network, spec)
+    learner, inputs = choose_learner(network, spec, device)
     stepper = Stepper(
         learner,
         optimizer,
         settings=spec.recipe.optimizer,
-        positive_weights_C=None if spec.positive_weights is None else torch.tensor(spec.positive_weights),
+        positive_weights_C=None if spec.positive_weights is None else torch.tensor(spec.positive_weights).to(device),
         bfloat16=spec.recipe.training.precision == "bfloat16",
         shard_sum=ShardSum(group, num_shards=len(spec.plan.sizes)),
         exchange=getattr(torch, spec.recipe.training.exchange),
+        device=device,
     )
     steps = list(_take_steps(spec, stepper, inputs, train, on_step))
     done = spec.first_step + len(steps)
@@ -114,11 +120,13 @@ def run_round(
     return RoundOutcome(capture(network, optimizer, step=done), steps, scores)
 
 
-def choose_learner(network: XRayNetwork | UserNetwork, spec: RoundSpec) -> tuple[Trainable, Inputs]:
+def choose_learner(
+    network: XRayNetwork | UserNetwork, spec: RoundSpec, device: torch.device = CPU
+) -> tuple[Trainable, Inputs]:
     """What is trained, and what it is given: the whole network on images, or its head on fixed features."""
     if isinstance(network, XRayNetwork) and has_fixed_features(network, spec.recipe):
-        return HeadNetwork(network), Inputs(spec, network)
-    return network, Inputs(spec, None)
+        return HeadNetwork(network), Inputs(spec, network, device)
+    return network, Inputs(spec, None, device)
 
 
 def _take_steps(
@@ -130,10 +138,10 @@ def _take_steps(
 ) -> Iterator[StepRecord]:
     """Steps to the end of the epoch, or until the time is over on some worker."""
     started = last = time.monotonic()
-    for offset, learning_rate in enumerate(spec.learning_rates):
-        step = spec.first_step + offset
+    steps = range(spec.first_step, spec.first_step + len(spec.learning_rates))
+    for step, learning_rate, shards in zip(steps, spec.learning_rates, inputs.of_steps(train, steps), strict=True):
         late = time.monotonic() - started > spec.seconds
-        result = stepper.step(inputs.of_step(train, step), learning_rate=learning_rate, stop=late)
+        result = stepper.step(shards, learning_rate=learning_rate, stop=late)
         now = time.monotonic()
         record = _record(step, result, learning_rate, now - last)
         on_step(record)
@@ -148,16 +156,32 @@ def _record(step: int, result: StepResult, learning_rate: float, seconds: float)
 
 
 class Inputs:
-    """What a network is given: augmented images, or the fixed features of a frozen trunk."""
+    """What a network is given on its device: augmented images, or the fixed features of a frozen trunk."""
 
-    def __init__(self, spec: RoundSpec, frozen: XRayNetwork | None) -> None:
+    def __init__(self, spec: RoundSpec, frozen: XRayNetwork | None, device: torch.device) -> None:
         self._spec = spec
         self._frozen = frozen
+        self._device = device
         self._features: dict[int, NDArray[np.float32]] = {}
 
     def of_step(self, shards: Mapping[int, CachedShard], step: int) -> dict[int, Iterator[MicroBatch]]:
         """The forward passes of one step on the given shards, by shard."""
         return {shard: self._micro_batches(shard, shards[shard], step) for shard in sorted(shards)}
+
+    def of_steps(
+        self, shards: Mapping[int, CachedShard], steps: Iterable[int]
+    ) -> Iterator[dict[int, Iterator[MicroBatch]]]:
+        """Those of several steps; each forward pass is prepared while the one before it runs."""
+        plan = self._spec.plan
+        steps = list(steps)
+        with closing(
+            _ahead(b for step in steps for own in self.of_step(shards, step).values() for b in own)
+        ) as batches:
+            for step in steps:
+                counts = {
+                    shard: plan.num_micro_batches(shard, step=step % plan.steps_per_epoch) for shard in sorted(shards)
+                }
+                yield {shard: islice(batches, count) for shard, count in counts.items()}
 
     def _micro_batches(self, shard: int, samples: CachedShard, step: int) -> Iterator[MicroBatch]:
         plan = self._spec.plan
@@ -165,21 +189,21 @@ class Inputs:
         for piece, indices in enumerate(plan.micro_batches(shard, epoch=epoch, step=step_of_epoch)):
             yield MicroBatch(
                 inputs=self._training_inputs(samples, indices, epoch),
-                labels_NC=torch.from_numpy(samples.labels_NC[indices]),
+                labels_NC=torch.from_numpy(samples.labels_NC[indices]).to(self._device),
                 dropout_seed=dropout_seed(plan.seed, step, shard, piece),
             )
 
     def in_order(self, samples: CachedShard) -> Iterator[torch.Tensor]:
         """A shard's samples by the evaluation chain, in batches."""
         if self._frozen is not None and len(samples):
-            return iter(torch.split(torch.from_numpy(self._features_of(samples)), SCORING_BATCH))
-        return image_batches(samples, self._spec.recipe.model.input_size)
+            return iter(torch.split(torch.from_numpy(self._features_of(samples)).to(self._device), SCORING_BATCH))
+        return image_batches(samples, self._spec.recipe.model.input_size, self._device)
 
     def _training_inputs(self, samples: CachedShard, indices: NDArray[np.int64], epoch: int) -> torch.Tensor:
         if self._frozen is not None:
-            return torch.from_numpy(self._features_of(samples)[indices])
+            return torch.from_numpy(self._features_of(samples)[indices]).to(self._device)
         return augment(
-            torch.from_numpy(samples.images_NSS[indices]).unsqueeze(1),
+            torch.from_numpy(samples.images_NSS[indices]).unsqueeze(1).to(self._device),
             settings=self._spec.recipe.augmentation,
             seed=self._spec.plan.seed,
             epoch=epoch,
@@ -191,8 +215,17 @@ class Inputs:
         assert self._frozen is not None
         if id(samples) not in self._features:
             size = self._spec.recipe.model.input_size
-            self._features[id(samples)] = shard_features(self._frozen, samples, input_size=size)
+            self._features[id(samples)] = shard_features(self._frozen, samples, input_size=size, device=self._device)
         return self._features[id(samples)]
+
+
+def _ahead(items: Iterator[MicroBatch]) -> Generator[MicroBatch, None, None]:
+    """The same, each made on another thread while the one before is used."""
+    with ThreadPoolExecutor(1, "radspark-inputs") as thread:
+        following = thread.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, items, None)
+            yield item
 
 
 @torch.inference_mode()
@@ -202,5 +235,5 @@ def score_shard(network: nn.Module, inputs: Inputs, shard: int, samples: CachedS
     network.eval()
     parts = [network(batch).sigmoid() for batch in inputs.in_order(samples)]
     network.train(was_training)
-    probabilities_NC = torch.cat(parts).numpy() if parts else np.empty_like(samples.labels_NC)
+    probabilities_NC = torch.cat(parts).cpu().numpy() if parts else np.empty_like(samples.labels_NC)
     return ShardScores(shard, np.array(samples.labels_NC), probabilities_NC)

@@ -41,8 +41,14 @@ class ShardPlan:
         order = self.epoch_order(shard, epoch=epoch)
         steps = self.steps_per_epoch
         taken = order[_bound(len(order), step, steps) : _bound(len(order), step + 1, steps)]
-        pieces = max(1, min(math.ceil(len(taken) / self.micro_batch_size), len(taken) // MIN_SAMPLES))
+        pieces = self.num_micro_batches(shard, step=step)
         return [taken[_bound(len(taken), i, pieces) : _bound(len(taken), i + 1, pieces)] for i in range(pieces)]
+
+    def num_micro_batches(self, shard: int, *, step: int) -> int:
+        """Forward passes of one step."""
+        size, steps = self.sizes[shard], self.steps_per_epoch
+        taken = _bound(size, step + 1, steps) - _bound(size, step, steps)
+        return max(1, min(math.ceil(taken / self.micro_batch_size), taken // MIN_SAMPLES))
 
     def epoch_order(self, shard: int, *, epoch: int) -> NDArray[np.int64]:
         """The shard's samples in this epoch's random order."""

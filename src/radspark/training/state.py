@@ -71,7 +71,7 @@ class TrainingState:
         """As bytes; tensors keep their values, not their memory format."""
         tensors = {NETWORK + name: tensor for name, tensor in self.network.items()}
         tensors |= {OPTIMIZER + name: tensor for name, tensor in self.optimizer.items()}
-        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
         return PackedState(safetensors.torch.save(contiguous, {"step": str(self.step)}), self.step)
 
 

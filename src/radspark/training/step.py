@@ -10,7 +10,7 @@ import torch
 
 from radspark.nn.optimizers import add_head_l2, clip_gradients, set_learning_rate
 from radspark.settings import OptimizerSettings
-from radspark.training.gradients import MicroBatch, ShardGradients, Trainable
+from radspark.training.gradients import CPU, MicroBatch, ShardGradients, Trainable
 from radspark.training.tree import ShardSum
 
 
@@ -40,12 +40,14 @@ class Stepper:
         bfloat16: bool,
         shard_sum: ShardSum,
         exchange: torch.dtype = torch.float32,
+        device: torch.device = CPU,
     ) -> None:
         """Lay out the vector of gradients.
 
         Args:
             bfloat16: arithmetic of forward and backward passes.
             exchange: in what gradients travel from worker to worker; statistics and measures travel in float32.
+            device: where the network lies.
         """
         self._network = network
         self._optimizer = optimizer
@@ -53,7 +55,11 @@ class Stepper:
         self._shard_sum = shard_sum
         self._exchange = exchange
         self._sums = ShardGradients(
-            network, positive_weights_C=positive_weights_C, bfloat16=bfloat16, multiple_of=shard_sum.num_workers
+            network,
+            positive_weights_C=positive_weights_C,
+            bfloat16=bfloat16,
+            multiple_of=shard_sum.num_workers,
+            device=device,
         )
 
     def step(
