@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from radspark.engine.replies import explain
+from radspark.engine.replies import explain, failure
+from radspark.engine.worker import tell_failure
+from radspark.errors import TrainingError
+from radspark.training.room import NoRoomError
 
 if TYPE_CHECKING:
     import pytest
@@ -20,3 +23,8 @@ def test_a_reason_of_sparks_is_repeated_without_the_file_that_it_names(caplog: p
         said = str(explain(message))
     assert said == "Spark ended the job (ExecutorLostFailure (executor 1 exited caused by one of the running tasks))"
     assert caplog.messages == []
+
+
+def test_what_does_not_fit_is_told_as_the_worker_told_it() -> None:
+    told = failure(*tell_failure(NoRoomError("no room for the samples of a worker; raise it.")))
+    assert (type(told), str(told)) == (TrainingError, "no room for the samples of a worker; raise it.")

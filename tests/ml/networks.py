@@ -78,8 +78,8 @@ class Dying(Small):
 
 def caches(rows: Iterator[int]) -> Iterator[str]:
     """Names of the folders that an executor keeps, one for each run."""
-    from radspark.engine.caches import cache_folder
+    from radspark.engine.caches import cache_folders
 
     for level in ("disk", "memory"):
-        with cache_folder("any", level, worker=0) as folder:
+        for folder in cache_folders("any", level):
             yield from (path.name for path in folder.parent.glob("*"))

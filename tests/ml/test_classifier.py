@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from radspark.engine.observer import Observer
-from radspark.errors import DataError, SetupError, UserCodeError
+from radspark.errors import DataError, SetupError, TrainingError, UserCodeError
 from radspark.metrics import evaluate_scores
 from radspark.ml import XRayClassifier, XRayEvaluator, XRayModel
 from radspark.nn.losses import masked_bce
@@ -128,6 +128,12 @@ def test_rounds_of_one_step_give_the_same_bits_as_long_ones(samples: DataFrame) 
     many = classifier(recipe=short, epochs=1).fit(samples)
     assert len(many.summary.record.rounds) > 1
     assert_same_bits(many, classifier(epochs=1).fit(samples))
+
+
+@pytest.mark.parametrize("synchronizer", ["collective", "sliced"])
+def test_samples_that_do_not_fit_end_the_run_with_a_sentence(samples: DataFrame, synchronizer: str) -> None:
+    with pytest.raises(TrainingError, match=r"^no room for the samples of a worker: .* training.cache_gb is 0.000"):
+        classifier(synchronizer=synchronizer, cacheGb=1e-5, recipe="default", inputSize=28).fit(samples)
 
 
 def to_plain(recipe: Recipe) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from radspark.training.cache import SampleBatch, ShardCache, ShardName
+from radspark.training.room import Room
 
 NAME = ShardName("train", 1, 4)
 
@@ -26,7 +27,7 @@ def batch(indices: list[int]) -> SampleBatch:
 
 
 def cache(folder: Path) -> ShardCache:
-    return ShardCache(folder, image_size=8, num_findings=2)
+    return ShardCache(Room((folder,)), image_size=8, num_findings=2)
 
 
 @contextmanager
@@ -79,7 +80,7 @@ def test_a_second_fill_that_is_cut_off_leaves_the_first_whole(tmp_path: Path) ->
         cache(tmp_path / "c").fill({NAME: 2, other: 2}, cut_off())
     assert cache(tmp_path / "c").open(NAME, 2).images_NSS[:, 0, 0].tolist() == [0, 1]
     assert not cache(tmp_path / "c").holds(other)
-    assert [path.name for path in (tmp_path / "c").iterdir()] == [NAME.folder]
+    assert [path.name for path in (tmp_path / "c").glob("[!.]*")] == [NAME.folder]
 
 
 def test_two_workers_of_one_executor_may_write_the_same_shard(tmp_path: Path) -> None:
@@ -91,4 +92,4 @@ def test_two_workers_of_one_executor_may_write_the_same_shard(tmp_path: Path) ->
 def test_a_full_disk_is_an_error_and_not_a_crash(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left|File too large"), limited_file_size(1 << 20):
         cache(tmp_path / "c").fill({NAME: 1 << 20}, [])
-    assert not list((tmp_path / "c").iterdir())
+    assert [path.name for path in (tmp_path / "c").iterdir()] == [".lock"]

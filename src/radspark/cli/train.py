@@ -193,6 +193,16 @@ def train(
         str | None,
         choice("training", "cache_level", "Where executors keep samples: disk, memory or none.", panel=TRAINING),
     ] = None,
+    cache_gb: Annotated[
+        float | None,
+        choice(
+            "training",
+            "cache_gb",
+            "Most GB of samples that an executor keeps.",
+            panel=TRAINING,
+            default="what is free there, but for 1 GB",
+        ),
+    ] = None,
     precision: Annotated[str | None, choice("training", "precision", "float32 or bfloat16.", panel=TRAINING)] = None,
     calibration: Annotated[
         str | None,
@@ -260,6 +270,7 @@ def train(
         ("training", "synchronizer"): synchronizer,
         ("training", "exchange"): exchange,
         ("training", "cache_level"): cache_level,
+        ("training", "cache_gb"): cache_gb,
         ("training", "precision"): precision,
         ("training", "keep"): keep,
         ("training", "metric"): metric,

@@ -12,45 +12,66 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 
+from radspark.engine.feeding import RoundJob
 from radspark.frames.leftovers import claim_folder
 from radspark.settings import CacheLevel
+from radspark.training.cache import ShardCache
+from radspark.training.room import GB, Room, free_in_memory
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  its files are in a folder of mode 0700
 
 
 @contextmanager
-def cache_folder(run_id: str, level: CacheLevel, *, worker: int) -> Iterator[Path]:
-    """The folder of a run's samples, shared by the workers of an executor; with level `none` it goes with the block."""
-    folder = _folder(run_id, level)
-    if level != "none":
-        yield folder
+def open_cache(job: RoundJob, *, worker: int) -> Iterator[ShardCache]:
+    """The samples that workers of this executor share; with level `none` a worker's own, which go with the block."""
+    room = _room(job)
+    if job.cache_level != "none":
+        yield ShardCache(room, image_size=job.image_size, num_findings=job.num_findings)
         return
+    cache = ShardCache(room, image_size=job.image_size, num_findings=job.num_findings, part=f"worker-{worker}")
     try:
-        yield folder / f"worker-{worker}"
+        yield cache
     finally:
-        shutil.rmtree(folder / f"worker-{worker}", ignore_errors=True)
+        cache.remove()
 
 
 def remove_cache(nothing: Iterable[object], *, run_id: str, level: CacheLevel) -> None:
     """Remove a run's samples from this executor, for `foreachPartition`."""
     for _ in nothing:
         continue
-    shutil.rmtree(_folder(run_id, level), ignore_errors=True)
+    _remove(run_id, level)
 
 
 def remove_caches(batches: Iterator[pa.RecordBatch], *, run_id: str, level: CacheLevel) -> Iterator[pa.RecordBatch]:
     """Remove a run's samples from this executor, for `mapInArrow(barrier=True)`."""
-    shutil.rmtree(_folder(run_id, level), ignore_errors=True)
+    _remove(run_id, level)
     yield from batches
 
 
-def _folder(run_id: str, level: CacheLevel) -> Path:
-    """In Spark's first local directory, which goes with the executor, or in memory; there it goes with the next one."""
-    if level == "memory" and SHARED_MEMORY.is_dir():
-        base = claim_folder(SHARED_MEMORY / f"radspark-{os.getuid()}", _executor())
-    else:
-        base = Path(os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0]) / "radspark"
-    return base / run_id
+def _remove(run_id: str, level: CacheLevel) -> None:
+    for folder in cache_folders(run_id, level):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _room(job: RoundJob) -> Room:
+    folders = cache_folders(job.run_id, job.cache_level)
+    limit = None if job.cache_gb is None else int(job.cache_gb * GB)
+    if _is_in_memory(job.cache_level):
+        remedy = "choose cache_level disk, give the executors' machine or container more"
+        return Room(folders, limit, free_in_memory, place="shared memory (/dev/shm)", remedy=remedy)
+    return Room(folders, limit)
+
+
+def cache_folders(run_id: str, level: CacheLevel) -> tuple[Path, ...]:
+    """In Spark's local directories, which go with the executor, or in memory; there it goes with the next one."""
+    if _is_in_memory(level):
+        return (claim_folder(SHARED_MEMORY / f"radspark-{os.getuid()}", _executor()) / run_id,)
+    bases = os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")
+    return tuple(Path(base) / "radspark" / run_id for base in bases)
+
+
+def _is_in_memory(level: CacheLevel) -> bool:
+    return level == "memory" and SHARED_MEMORY.is_dir()
 
 
 def _executor() -> psutil.Process:

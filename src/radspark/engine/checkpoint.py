@@ -34,6 +34,7 @@ MAY_CHANGE = {
             "num_workers",
             "cores_per_worker",
             "cache_level",
+            "cache_gb",
             "keep",
             "early_stopping_patience",
             "round_minutes",

@@ -16,7 +16,7 @@ from radspark.engine.caches import remove_caches
 from radspark.engine.channel import DriverEnd
 from radspark.engine.feeding import RoundJob
 from radspark.engine.jobs import after, cancellable, worker_profile
-from radspark.engine.replies import RoundLostError, RoundReply, explain, failure
+from radspark.engine.replies import GRAVEST_FIRST, RoundLostError, RoundReply, explain, failure
 from radspark.engine.slots import count_room, driver_host
 from radspark.engine.worker import REPLY_SCHEMA, Line, run_worker
 from radspark.frames.described import described
@@ -49,7 +49,7 @@ class CollectiveSynchronizer:
         Raises:
             RoundLostError: a worker went away.
             UserCodeError: a worker raised; its traceback is in the message.
-            TrainingError: a worker's disk is full.
+            TrainingError: samples do not fit on an executor.
         """
         every = job.fed
         while True:
@@ -116,7 +116,7 @@ class CollectiveSynchronizer:
 
 def _check(rows: list[Any]) -> None:
     """Raise the gravest failure that a worker told of, if any did."""
-    for kind in ("error", "disk_full", "lost_peer"):
+    for kind in GRAVEST_FIRST:
         if told := _payloads(rows, kind):
             raise failure(kind, told[0].decode())
 

@@ -31,6 +31,7 @@ class RoundJob:
     """Shards whose samples come with this job."""
     cores_per_worker: int
     cache_level: CacheLevel
+    cache_gb: float | None
 
     def feeding(self, shards: frozenset[int]) -> RoundJob:
         """The same job with other shards sent."""
@@ -53,6 +54,7 @@ def fill_cache(cache: ShardCache, batches: Iterator[pa.RecordBatch], job: RoundJ
     """Take what `IndexedSamples.feed` sends to a worker.
 
     Raises:
+        NoRoomError: they do not fit.
         OSError: the disk is full.
     """
     if sent := [name for name in job.names(job.shards(worker)) if name.shard in job.fed]:

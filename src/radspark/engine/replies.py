@@ -56,15 +56,21 @@ def explain(message: str) -> Exception:
     return RoundLostError(f"Spark ended the job ({'; '.join(reasons) or 'for a reason that is in its own log'})")
 
 
+GRAVEST_FIRST = ("error", "no_room", "disk_full", "lost_peer")
+"""Kinds of failures that workers tell of."""
+
+
 def failure(kind: str, text: str) -> Exception:
     """The exception for a failure that a worker told of.
 
     Args:
-        kind: error, disk_full or lost_peer.
-        text: the worker's traceback.
+        kind: one of GRAVEST_FIRST.
+        text: for `no_room` what there is to say; for the others the worker's traceback.
     """
     if kind == "error":
         return UserCodeError(f"a worker failed:\n{text}")
+    if kind == "no_room":
+        return TrainingError(text)
     if kind == "disk_full":
         return TrainingError(
             "the disk of a worker is full: its samples need room in Spark's local directory (spark.local.dir; with "

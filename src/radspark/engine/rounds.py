@@ -65,7 +65,7 @@ class Rounds:
         """Run rounds from the same state until one ends.
 
         Raises:
-            TrainingError: `max_round_failures` more in a row did not, or a worker's disk is full.
+            TrainingError: `max_round_failures` more in a row did not, or samples do not fit on an executor.
             UserCodeError: the user's own code raised on a worker.
         """
         started = time.monotonic()
@@ -118,6 +118,7 @@ class Rounds:
             fed=frozenset(range(self._num_shards)),
             cores_per_worker=self._settings.cores_per_worker,
             cache_level=self._settings.cache_level,
+            cache_gb=self._settings.cache_gb,
         )
 
     def _count_workers(self) -> int:

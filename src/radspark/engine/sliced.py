@@ -26,7 +26,7 @@ from radspark.engine import sliced_tasks as tasks
 from radspark.engine.caches import remove_cache
 from radspark.engine.feeding import RoundJob
 from radspark.engine.jobs import worker_profile
-from radspark.engine.replies import RoundLostError, RoundReply, explain, failure
+from radspark.engine.replies import GRAVEST_FIRST, RoundLostError, RoundReply, explain, failure
 from radspark.engine.sliced_tasks import Failure, SlicedJob
 from radspark.frames.described import described
 from radspark.samples.feed import IndexedSamples
@@ -60,7 +60,7 @@ class SlicedSynchronizer:
         Raises:
             RoundLostError: samples or slices were lost with their executors.
             UserCodeError: a worker raised; its traceback is in the message.
-            TrainingError: a worker's disk is full.
+            TrainingError: samples do not fit on an executor.
         """
         task = SlicedJob(secrets.token_hex(8), job, spec, num_slices=job.num_workers)
         context = self._spark.sparkContext
@@ -254,7 +254,7 @@ def _at(rdd: RDD[Any], profile: Any) -> RDD[Any]:
 def _check(told: list[Any]) -> None:
     """Raise the gravest failure that a task told of, if any did."""
     failures = [item for item in told if isinstance(item, Failure)]
-    for kind in ("error", "disk_full", "lost_peer"):
+    for kind in GRAVEST_FIRST:
         for item in failures:
             if item.kind == kind:
                 raise failure(kind, item.text)

@@ -6,18 +6,17 @@ Tensors travel as chunks: small enough that the JVM's heap, which passes them on
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from pyspark import TaskContext
 
-from radspark.engine.caches import cache_folder
+from radspark.engine.caches import open_cache
 from radspark.engine.feeding import RoundJob, fill_cache, open_shards
-from radspark.engine.worker import kind_of
+from radspark.engine.worker import tell_failure
 from radspark.engine.worker_log import worker_log
 from radspark.training.cache import ShardCache
 
@@ -69,8 +68,8 @@ class SlicedJob:
     def cache(self, worker: int) -> ShardCache:
         """This executor's."""
         level = self.job.cache_level
-        with cache_folder(self.job.run_id, "disk" if level == "none" else level, worker=worker) as folder:
-            return ShardCache(folder, image_size=self.job.image_size, num_findings=self.job.num_findings)
+        with open_cache(replace(self.job, cache_level="disk" if level == "none" else level), worker=worker) as cache:
+            return cache
 
 
 class Replica:
@@ -131,7 +130,8 @@ def fill_shards(batches: Iterator[pa.RecordBatch], *, task: SlicedJob) -> Iterat
     try:
         fill_cache(task.cache(worker), batches, task.job, worker)
     except Exception as error:  # noqa: BLE001  it goes the way of the data
-        yield pa.RecordBatch.from_pylist([{"kind": kind_of(error), "text": traceback.format_exc()}])
+        kind, text = tell_failure(error)
+        yield pa.RecordBatch.from_pylist([{"kind": kind, "text": text}])
 
 
 def to_place(rows: Iterable[Any]) -> Iterator[Failure | None]:
@@ -226,9 +226,10 @@ def _on_replica(
     except SamplesElsewhereError as error:
         yield from failed(Failure("lost_peer", str(error)))
     except Exception as error:  # noqa: BLE001  it goes the way of the data
+        kind, text = tell_failure(error)
         with worker_log(task.job.round_name, f"worker {worker}"):
-            logger.info("gave up: %s (%s)", kind_of(error), type(error).__name__)
-        yield from failed(Failure(kind_of(error), traceback.format_exc()))
+            logger.info("gave up: %s (%s)", kind, type(error).__name__)
+        yield from failed(Failure(kind, text))
 
 
 class SamplesElsewhereError(Exception):

@@ -15,14 +15,15 @@ import numpy as np
 import pyarrow as pa
 from pyspark import BarrierTaskContext
 
-from radspark.engine.caches import cache_folder
+from radspark.engine.caches import open_cache
 from radspark.engine.feeding import RoundJob, fill_cache, held_shards, open_shards
 from radspark.engine.worker_log import worker_log
-from radspark.training.cache import ShardCache
+from radspark.training.room import NoRoomError
 from radspark.training.shards import Move, plan_moves, seat_workers
 
 if TYPE_CHECKING:
     from radspark.engine.channel import WorkerEnd
+    from radspark.training.cache import ShardCache
     from radspark.training.collective import Group
 
 logger = logging.getLogger(__name__)
@@ -56,31 +57,30 @@ class Seat:
     """Shards that go from worker to worker before the steps; the same on all workers."""
     missing: list[int]
     """Shards that no worker holds; the same on all workers."""
+    kept: frozenset[int]
+    """Shards that workers of this executor take, or hand to others."""
 
 
 def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, line: Line, spec: Any) -> Iterator[pa.RecordBatch]:
     """The task of one worker, for `mapInArrow(barrier=True)`.
 
     Yields rows of REPLY_SCHEMA: `missing` if there are shards that no worker holds; else from rank 0 `steps`, from
-    every rank `scores`, while the state goes over the line to the driver. A failure is a row too, `error`, `disk_full`
-    or `lost_peer`: an exception would say less, and Spark might try again what cannot succeed.
+    every rank `scores`, while the state goes over the line to the driver. A failure is a row too, of a kind that
+    `replies.failure` knows: an exception would say less, and Spark might try again what cannot succeed.
     """
     from radspark.engine.channel import WorkerEnd
 
     context = BarrierTaskContext.get()
     worker = context.partitionId()
     try:
-        with (
-            WorkerEnd(line.driver, line.token, worker) as end,
-            cache_folder(job.run_id, job.cache_level, worker=worker) as folder,
-        ):
-            cache = ShardCache(folder, image_size=job.image_size, num_findings=job.num_findings)
+        with WorkerEnd(line.driver, line.token, worker) as end, open_cache(job, worker=worker) as cache:
             fill_cache(cache, batches, job, worker)
             yield from _join(cache, job, spec, worker=worker, address=_own_address(context), line=end)
     except Exception as error:  # noqa: BLE001  every failure travels to the driver as a row
+        kind, text = tell_failure(error)
         with worker_log(job.round_name, f"task {worker}"):
-            logger.info("gave up: %s (%s)", kind_of(error), type(error).__name__)
-        yield _row(kind_of(error), worker, traceback.format_exc().encode())
+            logger.info("gave up: %s (%s)", kind, type(error).__name__)
+        yield _row(kind, worker, text.encode())
 
 
 def _join(
@@ -90,7 +90,7 @@ def _join(
     from radspark.training.collective import open_store
 
     store = open_store(address, timeout_seconds=STORE_SECONDS)
-    facts = {"address": address, "port": store.port, "held": held_shards(cache, job)}
+    facts = {"address": address, "port": store.port, "cache": cache.place, "held": held_shards(cache, job)}
     seat = take_seat(line.gather(facts), worker, job)
     with worker_log(job.round_name, f"rank {seat.rank}"):
         yield from _take_part(cache, job, spec, seat=seat, store=store, line=line)
@@ -113,6 +113,7 @@ def _take_part(
         every_part = {name: job.size(name) for name in job.names(range(job.num_shards))}
         shards = job.shards(seat.rank)
         logger.info("one of %d workers, with shards %d to %d", group.size, shards.start, shards.stop - 1)
+        cache.keep(job.names(seat.kept))
         move_shards(seat.moves, cache, sizes=every_part, group=group)
         yield from _train(cache, job, spec, group=group, line=line)
 
@@ -122,12 +123,16 @@ def take_seat(workers: list[dict[str, Any]], worker: int, job: RoundJob) -> Seat
     held = [frozenset(facts["held"]) for facts in workers]
     order = seat_workers(held, hosts=[facts["address"] for facts in workers], num_shards=job.num_shards)
     moves, missing = plan_moves([held[worker] for worker in order], num_shards=job.num_shards)
+    places = [(workers[other]["address"], workers[other]["cache"]) for other in order]
+    here = [rank for rank, place in enumerate(places) if place == places[order.index(worker)]]
+    taken = {shard for rank in here for shard in job.shards(rank)}
     return Seat(
         rank=order.index(worker),
         hosts=[workers[other]["address"] for other in order],
         first_port=workers[order[0]]["port"],
         moves=moves,
         missing=missing,
+        kept=frozenset(taken | {move.shard for move in moves if move.source in here}),
     )
 
 
@@ -168,14 +173,20 @@ def _tell_nobody(step: Any) -> None:
     """Only rank 0 tells of steps."""
 
 
-def kind_of(error: BaseException) -> str:
-    """Of the row that tells of a failure. Who only lost another worker cannot say why; that one's own row does."""
+def tell_failure(error: Exception) -> tuple[str, str]:
+    """Kind and text of the row that tells of a failure.
+
+    Who only lost another worker cannot say why; that one's own row does.
+    """
     from radspark.engine.channel import LineLostError
     from radspark.training.collective import is_from_exchange
 
+    if isinstance(error, NoRoomError):
+        return "no_room", str(error)
+    kind = "disk_full" if isinstance(error, OSError) and error.errno in FULL else "error"
     if isinstance(error, LineLostError) or is_from_exchange(error):
-        return "lost_peer"
-    return "disk_full" if isinstance(error, OSError) and error.errno in FULL else "error"
+        kind = "lost_peer"
+    return kind, "".join(traceback.format_exception(error))
 
 
 def _row(kind: str, rank: int, payload: bytes) -> pa.RecordBatch:

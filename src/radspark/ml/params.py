@@ -30,6 +30,7 @@ RECIPE_PARAMS: dict[str, tuple[str, str]] = {
     "synchronizer": ("training", "synchronizer"),
     "exchange": ("training", "exchange"),
     "cacheLevel": ("training", "cache_level"),
+    "cacheGb": ("training", "cache_gb"),
     "precision": ("training", "precision"),
     "metric": ("training", "metric"),
     "keep": ("training", "keep"),
@@ -108,6 +109,7 @@ class TrainingParams(SampleParams):
     synchronizer = param("synchronizer", "how gradients are summed: collective or sliced", TypeConverters.toString)
     exchange = param("exchange", "in what gradients travel: float32 or bfloat16", TypeConverters.toString)
     cacheLevel = param("cacheLevel", "where executors keep samples: disk, memory or none", TypeConverters.toString)
+    cacheGb = param("cacheGb", "most GB of samples that an executor keeps", TypeConverters.toFloat)
     precision = param("precision", "float32 or bfloat16", TypeConverters.toString)
     metric = param("metric", "mean_auroc, mean_average_precision or loss, on validation", TypeConverters.toString)
     keep = param("keep", "best (by metric) or last", TypeConverters.toString)

@@ -35,6 +35,9 @@ class TrainingSettings:
     cache_level: CacheLevel = "disk"
     """Where executors keep samples between rounds: in Spark's local directories, in shared memory, or not at all; then
     they are sent again for each round."""
+    cache_gb: float | None = None
+    """Most that the workers of an executor may keep of the samples, in 10^9 bytes; None: what is free where they lie,
+    but for 1 GB. Samples that do not fit end the run before they are written."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of forward and backward passes; weights and sums are always float32."""
     metric: str = "mean_auroc"
@@ -59,6 +62,7 @@ class TrainingSettings:
         for name in ("num_workers", "num_shards", "early_stopping_patience"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"training.{name} must be at least 1, got {value}.")
+        require(self.cache_gb is None or self.cache_gb > 0, f"training.cache_gb must be above 0, got {self.cache_gb}.")
         weights = self.positive_weights
         require(
             not isinstance(weights, tuple) or (bool(weights) and min(weights) > 0),

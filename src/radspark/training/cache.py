@@ -1,7 +1,8 @@
 """A worker's local cache: the prepared samples of a shard as memory-mapped files, filled once and read at every step.
 
 A shard is there whole or not at all: it is written beside its place and moved in one step. Workers of one executor
-share a cache. Shapes: N samples of the shard, B of a batch, C findings, S side of a prepared image.
+share a cache; how much of it there may be, and on which disk, is left to `room`. Shapes: N samples of the shard, B of a
+batch, C findings, S side of a prepared image.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from radspark.training.room import Room
 
 
 @dataclass(frozen=True, order=True)
@@ -66,21 +69,29 @@ class SampleBatch:
 
 
 class ShardCache:
-    """A folder of shards on local disk, mode 0700: the files hold patients' pixels."""
+    """Shards in the folders of a room, mode 0700: the files hold patients' pixels."""
 
-    def __init__(self, folder: Path, *, image_size: int, num_findings: int) -> None:
-        self._folder = folder
+    def __init__(self, room: Room, *, image_size: int, num_findings: int, part: str = "") -> None:
+        """Open it; `part` is a folder of the room's folders that a worker has for itself."""
+        self._room = room
+        self._part = part
         self._image_size = image_size
         self._num_findings = num_findings
 
+    @property
+    def place(self) -> str:
+        """That tells it from others of the same host."""
+        return str(self._own(self._room.folders[0]))
+
     def holds(self, name: ShardName) -> bool:
         """Whether every sample of the shard is here."""
-        return (self._folder / name.folder).is_dir()
+        return self._find(name) is not None
 
     def fill(self, sizes: Mapping[ShardName, int], batches: Iterable[SampleBatch]) -> None:
         """Write shards of known sizes from batches in any order; those that are here already stay.
 
         Raises:
+            NoRoomError: they do not fit.
             OSError: the disk is full.
             ValueError: a shard got another number of samples than its size.
         """
@@ -103,32 +114,62 @@ class ShardCache:
         """Writable shards, which come into the cache when the block ends well; those without samples have no files.
 
         Raises:
+            NoRoomError: they do not fit.
             OSError: the disk is full.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._folder))
-        try:
-            shards = {name: self._create(staging / name.folder, size) for name, size in sizes.items() if size}
+        with ExitStack() as stack:
+            shards = {}
+            with self._room.taking({name: self._num_bytes(size) for name, size in sizes.items() if size}) as folders:
+                staging = {folder: self._stage(folder, stack) for folder in set(folders.values())}
+                for name, folder in folders.items():
+                    shards[name] = self._create(staging[folder] / name.folder, sizes[name])
             yield shards
-            for name in shards:
-                self._place(staging / name.folder, name)
-        finally:
-            shutil.rmtree(staging)
+            with self._room.alone():
+                for name, folder in folders.items():
+                    self._place(staging[folder] / name.folder, name)
 
     def open(self, name: ShardName, size: int) -> CachedShard:
         """Map a shard of `size` samples that is here."""
         if size == 0:
             images, labels, keys = (np.empty(shape, dtype) for _, dtype, shape in self._files(0))
             return CachedShard(images, labels, keys)
-        return self._map(self._folder / name.folder, size, mode="r")
+        if (found := self._find(name)) is None:
+            raise FileNotFoundError(f"shard {name.folder} is not in this cache.")
+        return self._map(found, size, mode="r")
+
+    def keep(self, names: Collection[ShardName]) -> None:
+        """Remove all other shards."""
+        kept = {name.folder for name in names}
+        with ExitStack() as stack:
+            for folder in self._room.folders:
+                if left_over := [shard for shard in self._own(folder).glob("*-of-*") if shard.name not in kept]:
+                    staging = self._stage(folder, stack)
+                    for shard in left_over:
+                        with suppress(FileNotFoundError):  # another worker of this executor was first
+                            shard.rename(staging / shard.name)
 
     def remove(self) -> None:
-        """Remove the folder with all its shards, if it is there."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove all shards."""
+        for folder in self._room.folders:
+            shutil.rmtree(self._own(folder), ignore_errors=True)
+
+    def _own(self, folder: Path) -> Path:
+        return folder / self._part
+
+    def _find(self, name: ShardName) -> Path | None:
+        places = (self._own(folder) / name.folder for folder in self._room.folders)
+        return next((place for place in places if place.is_dir()), None)
+
+    def _stage(self, folder: Path, stack: ExitStack) -> Path:
+        """A folder beside the shards: what comes into it or goes through it is seen by nobody half done."""
+        self._own(folder).mkdir(mode=0o700, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._own(folder)))
+        stack.callback(shutil.rmtree, staging)
+        return staging
 
     def _place(self, written: Path, name: ShardName) -> None:
         try:
-            written.rename(self._folder / name.folder)
+            written.rename(written.parents[1] / name.folder)
         except OSError:
             if not self.holds(name):  # else another worker of this executor was first
                 raise
@@ -147,6 +188,9 @@ class ShardCache:
             for file, dtype, shape in self._files(size)
         )
         return CachedShard(images, labels, keys, folder)
+
+    def _num_bytes(self, size: int) -> int:
+        return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for _, dtype, shape in self._files(size))
 
     def _files(self, size: int) -> list[tuple[str, Any, tuple[int, ...]]]:
         """Name, type and shape of the files of a shard."""

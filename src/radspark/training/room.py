@@ -1,0 +1,133 @@
+"""How much of a run's samples an executor may keep, and in which of its folders: looked at before a byte is written.
+
+The workers of an executor share its room and start at the same moment, so one at a time looks at it and takes its part.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import psutil
+
+GB = 1e9
+SPARED_BYTES = 10**9
+"""That stay free on a disk, or of the machine's memory: others write there too. Of less than ten times as much, a
+tenth."""
+
+Name = TypeVar("Name")
+
+
+class NoRoomError(Exception):
+    """The samples of an executor's workers do not fit; the message is for the user."""
+
+
+class Free(NamedTuple):
+    """What is left where a folder lies."""
+
+    device: int
+    """Folders on the same one share it."""
+    bytes: int
+
+
+def free_on_disk(folder: Path) -> Free:
+    """Of a folder's disk, but for what is spared."""
+    disk = shutil.disk_usage(folder)
+    return Free(folder.stat().st_dev, disk.free - _spared(disk.total))
+
+
+def free_in_memory(folder: Path) -> Free:
+    """Of shared memory, which can be given more bytes than the machine has."""
+    memory = psutil.virtual_memory()
+    left = min(shutil.disk_usage(folder).free, memory.available - _spared(memory.total))
+    return Free(folder.stat().st_dev, left)
+
+
+def _spared(total: int) -> int:
+    return min(SPARED_BYTES, total // 10)
+
+
+@dataclass(frozen=True)
+class Room:
+    """The folders of one run on one executor, and what may lie in them."""
+
+    folders: tuple[Path, ...]
+    """On as many disks as Spark's local directories are."""
+    limit_bytes: int | None = None
+    """In all folders together; None: as much as is free."""
+    free: Callable[[Path], Free] = free_on_disk
+    place: str = "Spark's local directory (spark.local.dir)"
+    """What the folders lie in, for the user."""
+    remedy: str = "free some, or set spark.local.dir to a larger disk"
+
+    @contextmanager
+    def taking(self, needs: Mapping[Name, int]) -> Iterator[dict[Name, Path]]:
+        """A folder for each of some parts, by their bytes; these must be allocated in the block.
+
+        Raises:
+            NoRoomError: they do not fit.
+        """
+        with self.alone():
+            self._check_limit(sum(needs.values()))
+            yield self._choose(needs)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other worker of this executor takes room, or puts parts into their place, during the block."""
+        for folder in self.folders:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.folders[0] / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def remove(self) -> None:
+        """Remove all that lies in it."""
+        for folder in self.folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _check_limit(self, needed: int) -> None:
+        if self.limit_bytes is None:
+            return
+        together = needed + sum(_allocated(folder) for folder in self.folders)
+        if together > self.limit_bytes:
+            raise NoRoomError(
+                f"no room for the samples of a worker: with them its executor would keep {_gb(together)} GB, and "
+                f"training.cache_gb is {_gb(self.limit_bytes)}; raise it, add executors, or prepare smaller images."
+            )
+
+    def _choose(self, needs: Mapping[Name, int]) -> dict[Name, Path]:
+        """The roomiest folder for each part, the largest parts first."""
+        devices = {folder: self.free(folder) for folder in self.folders}
+        left = dict(devices.values())
+        chosen = {}
+        for name, needed in sorted(needs.items(), key=lambda part: -part[1]):
+            folder = max(self.folders, key=lambda folder: left[devices[folder].device])
+            left[devices[folder].device] -= needed
+            chosen[name] = folder
+        if min(left.values()) < 0:
+            raise NoRoomError(
+                f"no room for the samples of a worker: they need {_gb(sum(needs.values()))} GB, and {self.place} has "
+                f"{_gb(max(0, sum(dict(devices.values()).values())))} GB free, beside what is spared for others; "
+                f"{self.remedy}, add executors, or prepare smaller images."
+            )
+        return chosen
+
+
+def _allocated(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    total = 0
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            with suppress(FileNotFoundError):  # what another worker does not need any more
+                total += (Path(parent) / file).stat().st_size
+    return total
+
+
+def _gb(num_bytes: float) -> str:
+    return f"{num_bytes / GB:.3f}"

@@ -1,0 +1,110 @@
+"""An executor keeps no more than it may, and on the disk that has most room."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from radspark.training.cache import ShardCache, ShardName
+from radspark.training.room import Free, NoRoomError, Room, free_in_memory, free_on_disk
+
+SHARD = ShardName("train", 0, 2)
+OTHER = ShardName("train", 1, 2)
+SAMPLE_BYTES = 1000 * 1000 + 2 * 4 + 8
+
+
+def cache(room: Room, part: str = "") -> ShardCache:
+    return ShardCache(room, image_size=1000, num_findings=2, part=part)
+
+
+def disks(tmp_path: Path, **free: int) -> Room:
+    """Of pretended disks, each with a folder of the run."""
+    names = list(free)
+    return Room(
+        tuple(tmp_path / name for name in names), free=lambda folder: Free(names.index(folder.name), free[folder.name])
+    )
+
+
+@pytest.mark.parametrize("part", ["", "worker-1"])
+def test_what_other_workers_of_the_executor_keep_counts(tmp_path: Path, part: str) -> None:
+    room = Room((tmp_path / "a", tmp_path / "b"), limit_bytes=10 * SAMPLE_BYTES)
+    with cache(room, part="worker-0").new({SHARD: 6}):
+        with pytest.raises(NoRoomError, match=r"would keep 0.011 GB, and training.cache_gb is 0.010; raise it"):
+            cache(room, part).fill({OTHER: 5}, [])
+        with cache(room, part).new({OTHER: 4}):
+            pass
+
+
+def test_nothing_is_written_of_what_does_not_fit(tmp_path: Path) -> None:
+    room = disks(tmp_path, a=8 * SAMPLE_BYTES)
+    with pytest.raises(NoRoomError, match=r"need 0.009 GB, and Spark's local directory .* has 0.008 GB free"):
+        cache(room).fill({SHARD: 4, OTHER: 5}, [])
+    assert not any((tmp_path / "a").glob("[!.]*"))
+
+
+def test_workers_that_come_at_once_do_not_take_the_same_room(tmp_path: Path) -> None:
+    def free(folder: Path) -> Free:
+        time.sleep(0.02)
+        return free_on_disk(folder)
+
+    room = Room((tmp_path,), 4 * SAMPLE_BYTES, free)
+    all_tried = threading.Barrier(8)
+    outcomes = []
+
+    def work(shard: int) -> None:
+        try:
+            with cache(room).new({ShardName("train", shard, 8): 1}):
+                outcomes.append("kept")
+                all_tried.wait(10)
+        except NoRoomError:
+            outcomes.append("refused")
+            all_tried.wait(10)
+
+    workers = [threading.Thread(target=work, args=[shard]) for shard in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sorted(outcomes) == ["kept"] * 4 + ["refused"] * 4
+
+
+def test_shards_lie_on_the_roomiest_disk_and_are_found_there(tmp_path: Path) -> None:
+    room = disks(tmp_path, a=3 * SAMPLE_BYTES, b=9 * SAMPLE_BYTES)
+    with cache(room).new({OTHER: 2, SHARD: 8}):
+        pass
+    assert (tmp_path / "b" / SHARD.folder).is_dir()
+    assert (tmp_path / "a" / OTHER.folder).is_dir()
+    assert [len(cache(room).open(name, size)) for name, size in ((SHARD, 8), (OTHER, 2))] == [8, 2]
+    cache(room).remove()
+    assert not any(cache(room).holds(name) for name in (SHARD, OTHER))
+
+
+def test_two_folders_on_one_disk_have_its_room_once(tmp_path: Path) -> None:
+    room = Room((tmp_path / "a", tmp_path / "b"), free=lambda _: Free(7, 8 * SAMPLE_BYTES))
+    with pytest.raises(NoRoomError, match=r"has 0.008 GB free"):
+        cache(room).fill({SHARD: 5, OTHER: 5}, [])
+
+
+@pytest.mark.parametrize("part", ["", "worker-1"])
+def test_what_is_not_kept_goes_with_its_room(tmp_path: Path, part: str) -> None:
+    room = Room((tmp_path / "a", tmp_path / "b"), limit_bytes=10 * SAMPLE_BYTES)
+    with cache(room, part).new({SHARD: 6, OTHER: 4}):
+        pass
+    cache(room, part).keep([SHARD])
+    with cache(room, part).new({ShardName("validation", 0, 2): 4}):
+        pass
+    assert cache(room, part).holds(SHARD)
+    assert not cache(room, part).holds(OTHER)
+
+
+def test_a_gigabyte_of_the_disk_and_of_the_memory_is_spared(tmp_path: Path) -> None:
+    disk, memory = shutil.disk_usage(tmp_path), psutil.virtual_memory()
+    on_disk = disk.free - min(10**9, disk.total // 10)
+    in_memory = memory.available - min(10**9, memory.total // 10)
+    assert free_on_disk(tmp_path).bytes == pytest.approx(on_disk, abs=3e8)
+    assert free_in_memory(tmp_path).bytes == pytest.approx(min(disk.free, in_memory), abs=3e8)
