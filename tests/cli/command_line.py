@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Outcome:
     code: int
     out: str
     err: str
+    jobs: tuple[str | None, ...] = ()
+    """Descriptions of Spark's jobs, in their order."""
 
     @property
     def sentence(self) -> str:
@@ -57,6 +60,7 @@ def run_radspark(*words: object) -> Outcome:
     """Run a command line in this process, with the session that is there."""
     from radspark.cli.main import run
 
+    known = spark_jobs().keys()
     out, err = io.StringIO(), io.StringIO()
     with (
         own_logging(),
@@ -65,7 +69,20 @@ def run_radspark(*words: object) -> Outcome:
         pytest.raises(SystemExit) as stop,
     ):
         run([str(word) for word in words])
-    return Outcome(int(stop.value.code or 0), out.getvalue(), err.getvalue())
+    jobs = tuple(text for job, text in sorted(spark_jobs().items()) if job not in known)
+    return Outcome(int(stop.value.code or 0), out.getvalue(), err.getvalue(), jobs)
+
+
+def spark_jobs() -> dict[int, str | None]:
+    """Number and description of the jobs of the session that is there, as its page would show them."""
+    spark = SparkSession.getActiveSession()
+    if spark is None:
+        return {}
+    context = spark.sparkContext._jsc.sc()
+    context.listenerBus().waitUntilEmpty()
+    jobs = context.statusStore().jobsList(None)
+    found = (jobs.apply(i) for i in range(jobs.size()))
+    return {job.jobId(): job.description().getOrElse(None) for job in found}
 
 
 def train_words(data: Path, out: Path, *more: object) -> list[object]:

@@ -104,8 +104,17 @@ def train_plainly(samples: DataFrame, recipe: Recipe) -> dict[str, torch.Tensor]
     return {n: t for n, t in network.state_dict().items() if t.is_floating_point()}
 
 
-def test_the_same_run_twice_gives_the_same_bits(samples: DataFrame, model: XRayModel) -> None:
-    assert_same_bits(model, classifier(epochs=6).fit(samples.repartition(5)))
+@pytest.mark.parametrize("num_partitions", [1, 100], ids=["one giant partition", "partitions without rows"])
+def test_the_same_run_gives_the_same_bits_wherever_the_rows_lie(
+    samples: DataFrame, model: XRayModel, num_partitions: int
+) -> None:
+    assert_same_bits(model, classifier(epochs=6).fit(samples.repartition(num_partitions)))
+
+
+def test_fewer_samples_than_workers_train(samples: DataFrame) -> None:
+    few = samples.where("image_id in ('image-0', 'image-4')")
+    (record,) = classifier(epochs=1, numWorkers=2).fit(few).summary.record.rounds
+    assert (record.num_steps, record.num_workers) == (1, 1)
 
 
 @pytest.mark.parametrize("num_shards", [2, 3, 5])

@@ -6,10 +6,15 @@ import logging
 import shlex
 import shutil
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -36,6 +41,15 @@ def command_name() -> str:
 def working(message: str) -> AbstractContextManager[object]:
     """A spinner while something is done, where someone watches."""
     return console.status(message) if console.is_terminal else nullcontext()
+
+
+@contextmanager
+def working_on(spark: SparkSession, message: str) -> Iterator[None]:
+    """The same, and Spark's own page says it of the jobs meanwhile."""
+    from radspark.frames.described import described
+
+    with working(f"{message} ..."), described(spark, f"radspark: {message}"):
+        yield
 
 
 class LogLines(logging.Handler):

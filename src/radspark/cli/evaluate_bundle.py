@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyspark.sql import functions as F
 
-from radspark.cli.console import working
+from radspark.cli.console import working, working_on
 from radspark.cli.data_choice import DataChoice, choose_data
 from radspark.cli.options import check_split, make_output_folder
 from radspark.cli.results import ATTRIBUTES, EvaluationChoices, Judged, judge, report_figures, show_table, write_results
@@ -78,13 +78,13 @@ def evaluate_to_folder(
         "seed": split_seed,
         "split_file": split_file,
     }
-    with working("matching labels and radiographs ..."):
+    with working_on(spark, "matching labels and radiographs"):
         settings = choose_split(model.bundle.data, dataset, split=split, flags=flags)
         matched = match_tested(spark, model, data, settings, split=split, combine=choices.combine)
     if matched.hashed and choices.identifiers.policy == "hash":
         choices = dataclasses.replace(choices, identifiers=Identifiers("keep"))
     samples = decode_matched(matched, preparation=model.bundle.preparation, splits=(split,))
-    with working(f"scoring the {split} split ..."):
+    with working_on(spark, f"scoring the {split} split"):
         scores = score(model, samples, combine=choices.combine)
     with working("evaluating ..."):
         judged = judge(to_table(scores, model.labels, choices), choices, thresholds=thresholds)
@@ -100,7 +100,7 @@ def evaluate_to_folder(
         calibration=model.decision.calibration_method,
         combined=choices.combine,
     )
-    with working("writing the report ..."):
+    with working_on(spark, "writing the report"):
         report = build_report(model, matched, judged, unreadable, data=data, split=split, operating_point=point)
         report = dataclasses.replace(report, data=with_studies(report.data, len(judged.table), choices.combine))
         write_evaluation_report(out / "report.html", report)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from radspark.cli.console import say, working
+from radspark.cli.console import say, working, working_on
 from radspark.cli.options import Conf, Master, make_output_folder, parse_conf
 from radspark.errors import ArgumentError
 
@@ -81,8 +81,8 @@ def predict(
         spark = get_session(master=master, conf=settings)
     model = XRayModel.loadBundle(bundle)
     thresholds = None if operating_point is None else model.decision.thresholds_at(operating_point)
-    inputs = find_inputs(spark, paths)
-    with working("scoring ..."):
+    with working_on(spark, "scoring the given radiographs"):
+        inputs = find_inputs(spark, paths)
         lines = score_inputs(spark, model, inputs)
     if thresholds is not None:
         lines = [{**line, **call_present(line, model.labels, thresholds)} for line in lines]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from radspark.cli.console import command_name, say, working
+from radspark.cli.console import command_name, say, working, working_on
 from radspark.cli.data_choice import DataChoice
 from radspark.cli.options import make_output_folder, spark_words
 from radspark.cli.unreadable import FILE_NAME, write_unreadable
@@ -59,7 +59,7 @@ def train_to_folder(
     with working("starting Spark ..."):
         spark = get_session(master=master, conf=conf)
     choose_num_workers(spark, recipe.training.num_workers, cores_per_worker=recipe.training.cores_per_worker)
-    with working("matching labels and radiographs ..."):
+    with working_on(spark, "matching labels and radiographs"):
         matched = match_labels(spark, data.sources, split=data.split, findings=data.findings)
     say(matched.counts.summary())
     if not matched.counts.by_split["validation"]:
@@ -77,7 +77,7 @@ def train_to_folder(
         raise typer.Exit(STOPPED) from None
     finally:
         events.close()
-    with working("writing the report ..."):
+    with working_on(spark, "writing the report"):
         _write_results(spark, model, recipe, data, matched, out)
     return model
 

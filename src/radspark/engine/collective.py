@@ -10,16 +10,16 @@ from typing import Any
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
+from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, SparkSession
 
 from radspark.engine.caches import remove_caches
 from radspark.engine.channel import DriverEnd
 from radspark.engine.feeding import RoundJob
-from radspark.engine.jobs import after, cancellable, worker_profile
+from radspark.engine.jobs import after, cancellable
 from radspark.engine.replies import GRAVEST_FIRST, RoundLostError, RoundReply, explain, failure
 from radspark.engine.slots import count_room, driver_host
 from radspark.engine.worker import REPLY_SCHEMA, Line, run_worker
-from radspark.frames.described import described
 from radspark.samples.feed import IndexedSamples
 from radspark.training.round import RoundSpec, StepRecord
 from radspark.training.state import PackedState
@@ -33,10 +33,18 @@ GRACE_SECONDS = 20.0
 class CollectiveSynchronizer:
     """Runs rounds of one run, each with its steps in one Spark job."""
 
-    def __init__(self, spark: SparkSession, samples: IndexedSamples, on_step: Callable[[StepRecord], None]) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        samples: IndexedSamples,
+        on_step: Callable[[StepRecord], None],
+        profile: ResourceProfile | None,
+    ) -> None:
+        """Prepare for a run; `profile` is what each worker's task asks of the cluster."""
         self._spark = spark
         self._samples = samples
         self._on_step = on_step
+        self._profile = profile
         self._to_feed: frozenset[int] | None = None
         """Shards to send with the next job, None for all. Workers are asked what they lack once a job has failed."""
         self._host = driver_host(spark)
@@ -55,7 +63,7 @@ class CollectiveSynchronizer:
         while True:
             fed = every if self._to_feed is None or job.cache_level == "none" else self._to_feed
             try:
-                rows, new_state = self._attempt(state, job=job.feeding(fed), spec=spec, description=description)
+                rows, new_state = self._attempt(state, job=job.feeding(fed), spec=spec)
             except RoundLostError:
                 self._to_feed = frozenset()
                 raise
@@ -80,7 +88,7 @@ class CollectiveSynchronizer:
         tasks.mapInArrow(task, "id long", barrier=True).collect()
 
     def _attempt(
-        self, state: PackedState, *, job: RoundJob, spec: RoundSpec, description: str
+        self, state: PackedState, *, job: RoundJob, spec: RoundSpec
     ) -> tuple[list[Any], bytearray | bytes | None]:
         with (
             cancellable(self._spark) as cancel,
@@ -95,10 +103,8 @@ class CollectiveSynchronizer:
             ) as end,
         ):
             task = partial(run_worker, job=job, line=Line(end.address, end.token), spec=spec)
-            profile = worker_profile(self._spark, job.cores_per_worker)
             try:
-                with described(self._spark, description):
-                    rows = self._rows_to(job).mapInArrow(task, REPLY_SCHEMA, barrier=True, profile=profile).collect()
+                rows = self._rows_to(job).mapInArrow(task, REPLY_SCHEMA, barrier=True, profile=self._profile).collect()
                 _check(rows)
             except (PySparkException, Py4JError, RoundLostError) as error:
                 reason = error if isinstance(error, RoundLostError) else explain(str(error))

@@ -50,6 +50,7 @@ def after(seconds: float, action: Callable[[], None]) -> Iterator[None]:
 def worker_profile(spark: SparkSession, cores_per_worker: int) -> ResourceProfile | None:
     """Asks for all cores of a worker, so that Spark puts no two on the same; None where one core is asked for.
 
+    Of one run there must be one: Spark takes two that ask for the same as different ones, and no stage may have two.
     A local Spark grants nothing by stage, and Spark Connect does not say what it grants: they count tasks alone.
     """
     if cores_per_worker == 1:

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from radspark.engine.collective import CollectiveSynchronizer
 from radspark.engine.feeding import RoundJob
 from radspark.engine.history import RoundRecord
-from radspark.engine.jobs import after, cancellable
+from radspark.engine.jobs import after, cancellable, worker_profile
 from radspark.engine.observer import Observer
 from radspark.engine.replies import RoundLostError, RoundReply
 from radspark.engine.sliced import SlicedSynchronizer
@@ -57,7 +57,8 @@ class Rounds:
         self._observers = observers
         self._run_id = secrets.token_hex(8)
         synchronizer = SlicedSynchronizer if settings.synchronizer == "sliced" else CollectiveSynchronizer
-        self._synchronizer = synchronizer(spark, samples, self._tell_step)
+        profile = worker_profile(spark, settings.cores_per_worker)
+        self._synchronizer = synchronizer(spark, samples, self._tell_step, profile)
 
     def next(
         self, state: PackedState, *, spec: RoundSpec, description: str
@@ -73,7 +74,8 @@ class Rounds:
         while True:
             job = self._job(self._count_workers(), description.partition(":")[0])
             try:
-                reply, new_state = self._synchronizer.run(state, job=job, spec=spec, description=description)
+                with described(self._spark, description):
+                    reply, new_state = self._synchronizer.run(state, job=job, spec=spec, description=description)
                 break
             except RoundLostError as error:
                 failures += 1

@@ -19,13 +19,13 @@ from py4j.protocol import Py4JError
 from pyspark import RDD, AccumulatorParam, StorageLevel
 from pyspark.core.broadcast import Broadcast
 from pyspark.errors import PySparkException
+from pyspark.resource import ResourceProfile
 from pyspark.serializers import BatchedSerializer, CPickleSerializer
 from pyspark.sql import SparkSession
 
 from radspark.engine import sliced_tasks as tasks
 from radspark.engine.caches import remove_cache
 from radspark.engine.feeding import RoundJob
-from radspark.engine.jobs import worker_profile
 from radspark.engine.replies import GRAVEST_FIRST, RoundLostError, RoundReply, explain, failure
 from radspark.engine.sliced_tasks import Failure, SlicedJob
 from radspark.frames.described import described
@@ -43,10 +43,18 @@ STORAGE = StorageLevel.MEMORY_AND_DISK_2
 class SlicedSynchronizer:
     """Runs rounds of one run, each step in one Spark job."""
 
-    def __init__(self, spark: SparkSession, samples: IndexedSamples, on_step: Callable[[StepRecord], None]) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        samples: IndexedSamples,
+        on_step: Callable[[StepRecord], None],
+        profile: ResourceProfile | None,
+    ) -> None:
+        """Prepare for a run; `profile` is what each worker's task asks of the cluster."""
         self._spark = spark
         self._samples = samples
         self._on_step = on_step
+        self._profile = profile
         self._places: RDD[Failure | None] | None = None
         """One element a worker, kept by the executor that holds its samples: Spark runs its tasks there, and where
         that executor is lost, makes element and samples again on another."""
@@ -67,7 +75,7 @@ class SlicedSynchronizer:
         sent = context.broadcast(bytes(state.data))
         try:
             places = self._place(task)
-            with SlicedRound(self._spark, task, places, sent, description) as round_:
+            with SlicedRound(self._spark, task, places, sent, description=description, profile=self._profile) as round_:
                 steps = list(self._steps(round_, spec))
                 done = spec.first_step + len(steps)
                 scores = round_.scores() if done % spec.plan.steps_per_epoch == 0 else []
@@ -94,7 +102,7 @@ class SlicedSynchronizer:
             rows = self._samples.feed(num_shards=job.num_shards, num_workers=job.num_workers, shards=job.fed)
             filled = rows.mapInArrow(partial(tasks.fill_shards, task=task), tasks.PLACE_SCHEMA)
             places: RDD[Failure | None] = filled.rdd.mapPartitions(tasks.to_place)._reserialize(ONE_BY_ONE)
-            self._places = _at(places, worker_profile(self._spark, job.cores_per_worker)).persist()
+            self._places = _at(places, self._profile).persist()
             self._num_workers = job.num_workers
         return self._places
 
@@ -133,7 +141,9 @@ class SlicedRound:
         task: SlicedJob,
         places: RDD[Failure | None],
         state: Broadcast[bytes],
+        *,
         description: str,
+        profile: ResourceProfile | None,
     ) -> None:
         """Put the first state's slices into Spark's storage."""
         self._spark = spark
@@ -142,7 +152,7 @@ class SlicedRound:
         self._places = places
         self._sent = state
         self._description = description
-        self._profile = worker_profile(spark, task.job.cores_per_worker)
+        self._profile = profile
         self._told = self._context.accumulator([], _Lists())
         self._network, self._statistics, self._plan, self._counters = _measure(task)
         self._offset = 0
@@ -247,7 +257,7 @@ def _as_it_is(number: int) -> int:
     return number
 
 
-def _at(rdd: RDD[Any], profile: Any) -> RDD[Any]:
+def _at(rdd: RDD[Any], profile: ResourceProfile | None) -> RDD[Any]:
     return rdd if profile is None else rdd.withResources(profile)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from pyspark.sql import SparkSession
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from radspark.frames.session import is_connect
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 DESCRIPTION = "spark.job.description"
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @contextmanager
@@ -28,3 +33,17 @@ def described(spark: SparkSession, text: str) -> Iterator[None]:
         yield
     finally:
         context.setLocalProperty(DESCRIPTION, before)  # type: ignore[arg-type]
+
+
+def describes(text: str) -> Callable[[F], F]:
+    """Decorates a function whose first argument is `spark`: the jobs that it starts carry the text."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with described(args[0] if args else kwargs["spark"], text):
+                return function(*args, **kwargs)
+
+        return cast(F, run)
+
+    return decorate

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from radspark.errors import DataError
 from radspark.frames.batches import ADDED_COLUMNS, prepare_batches, read_schema
+from radspark.frames.described import describes
 from radspark.frames.files import find_empty_files, find_files, open_files, open_found
 from radspark.frames.session import is_connect
 from radspark.identifiers import Identifiers, Policy, get_identifiers
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _FILE = "_radspark_file"
 
 
+@describes("radspark: listing radiographs")
 def read_images(
     spark: SparkSession,
     source: str | Sequence[str] | DataFrame,

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from radspark.errors import ArgumentError, DataError
+from radspark.frames.described import described
 from radspark.labels import LabelSet
 from radspark.metrics import METRICS, Evaluation, evaluate_scores, metric_value
 from radspark.ml.large_evaluation import evaluate_at_scale
@@ -48,8 +49,10 @@ class XRayEvaluator(Evaluator, SampleParams, DefaultParamsWritable, DefaultParam
         # Scoring is what costs: what it gave is kept for the second look, which the count decides on.
         scored = dataset.select(*columns.values()).persist(StorageLevel.MEMORY_AND_DISK)
         try:
-            evaluate = _evaluate_tallied if scored.count() > self.getOrDefault(self.maxExactRows) else _evaluate_exactly
-            return metric_value(evaluate(scored, **columns), self.getOrDefault(self.metricName))
+            with described(dataset.sparkSession, "radspark: scoring radiographs to evaluate the model"):
+                is_large = scored.count() > self.getOrDefault(self.maxExactRows)
+                evaluation = (_evaluate_tallied if is_large else _evaluate_exactly)(scored, **columns)
+            return metric_value(evaluation, self.getOrDefault(self.metricName))
         finally:
             scored.unpersist()
 

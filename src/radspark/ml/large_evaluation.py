@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from radspark.errors import DataError
+from radspark.frames.described import described
 from radspark.frames.session import count_slots
 from radspark.labels import LabelSet
 from radspark.metrics.scored import DEFAULT_THRESHOLD
@@ -52,7 +53,8 @@ def evaluate_at_scale(
     # was to begin with.
     parts = readable if slots is None else readable.coalesce(slots * _TASKS_PER_SLOT)
     entries = parts.mapInArrow(task, _ENTRIES).groupBy("finding", "slot").agg(F.sum("amount").alias("amount"))
-    findings, places, amounts = (column.to_numpy() for column in entries.toArrow().columns)
+    with described(scored.sparkSession, "radspark: tallying scores to evaluate the model"):
+        findings, places, amounts = (column.to_numpy() for column in entries.toArrow().columns)
     tally = Tally.empty(len(label_set), thresholds=chosen)
     rows = findings == _ROWS
     tally.num_samples = int(amounts[rows].sum())

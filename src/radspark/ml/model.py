@@ -18,6 +18,7 @@ from pyspark.sql.types import ArrayType, FloatType, StructType
 
 from radspark.bundle import FILES, Bundle, load_bundle, save_bundle
 from radspark.errors import ArgumentError, BundleError
+from radspark.frames.described import described
 from radspark.frames.filesystem import absolute_uri, fetched, publish
 from radspark.labels import LabelSet
 from radspark.metrics import Evaluation, evaluate_scores
@@ -118,11 +119,12 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
             ArgumentError: images that are prepared otherwise than in training.
         """
         warn_of_leak(self.bundle, samples)
-        scores = gather_scores(
-            self.transform(samples),
-            label_col=self.getOrDefault(self.labelCol),
-            probability_col=self.getOrDefault(self.probabilityCol),
-        )
+        with described(samples.sparkSession, "radspark: scoring radiographs to evaluate the model"):
+            scores = gather_scores(
+                self.transform(samples),
+                label_col=self.getOrDefault(self.labelCol),
+                probability_col=self.getOrDefault(self.probabilityCol),
+            )
         thresholds = self.decision.thresholds.get(DEFAULT_POINT)
         return evaluate_scores(scores.labels_NC, scores.probabilities_NC, self.labels, thresholds=thresholds)
 
@@ -176,13 +178,15 @@ class _ModelWriter(MLWriter):
         self._model = model
 
     def saveImpl(self, path: str) -> None:
-        DefaultParamsWriter.saveMetadata(self._model, path, self.sparkSession)
+        with described(self.sparkSession, "radspark: saving the model"):
+            DefaultParamsWriter.saveMetadata(self._model, path, self.sparkSession)
         self._model.saveBundle(f"{absolute_uri(self.sparkSession, path)}/bundle")
 
 
 class _ModelReader(MLReader[XRayModel]):
     def load(self, path: str) -> XRayModel:
-        metadata = DefaultParamsReader.loadMetadata(path, self.sparkSession)
+        with described(self.sparkSession, "radspark: loading the model"):
+            metadata = DefaultParamsReader.loadMetadata(path, self.sparkSession)
         model = XRayModel.loadBundle(f"{absolute_uri(self.sparkSession, path)}/bundle")
         model._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(model, metadata)

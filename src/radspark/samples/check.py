@@ -17,6 +17,7 @@ from radspark.datasets.leaks import Leak, find_places, fingerprint_splits
 from radspark.datasets.reading import Source
 from radspark.datasets.registry import suited_preparation
 from radspark.datasets.schema import SPLITS
+from radspark.frames.described import described, describes
 from radspark.frames.reader import read_images
 from radspark.samples.duplicates import PixelLeak, find_pixel_leak, hash_images
 from radspark.samples.join import match_labels
@@ -119,6 +120,7 @@ class DatasetCheck:
         }
 
 
+@describes("radspark: counting labels and patients")
 def check_dataset(
     spark: SparkSession,
     sources: Source | Sequence[Source],
@@ -200,9 +202,10 @@ def _decode(
     """Decode all once: those with an error, those with a warning alone, by path, and pixels in two splits."""
     decoded = read_images(spark, frame.select("path", "split"), settings=preparation).persist(StorageLevel.DISK_ONLY)
     try:
-        odd = decoded.where(F.coalesce("error", "warning").isNotNull()).select("path", "error", "warning")
-        rows = odd.orderBy("path").collect()
-        leak = find_pixel_leak(hash_images(decoded.where(F.col("error").isNull())))
+        with described(spark, "radspark: decoding every radiograph"):
+            odd = decoded.where(F.coalesce("error", "warning").isNotNull()).select("path", "error", "warning")
+            rows = odd.orderBy("path").collect()
+            leak = find_pixel_leak(hash_images(decoded.where(F.col("error").isNull())))
     finally:
         decoded.unpersist()
     return (

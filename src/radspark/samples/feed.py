@@ -100,13 +100,14 @@ def index_samples(
             length or outside their range; an id that is null or occurs twice.
     """
     bucket_bits = max(3, (4 * num_slots - 1).bit_length())
-    ordered = _ordered(_select(samples, columns), seed=seed, bucket_bits=bucket_bits).persist(StorageLevel.DISK_ONLY)
-    try:
-        with described(samples.sparkSession, "radspark: decoding the samples, once"):
+    with described(samples.sparkSession, "radspark: decoding the samples, once"):
+        ordered = _ordered(_select(samples, columns), seed=seed, bucket_bits=bucket_bits)
+        ordered = ordered.persist(StorageLevel.DISK_ONLY)
+        try:
             return _index(ordered, num_findings)
-    except BaseException:
-        ordered.unpersist()
-        raise
+        except BaseException:
+            ordered.unpersist()
+            raise
 
 
 def _index(ordered: DataFrame, num_findings: int) -> IndexedSamples:

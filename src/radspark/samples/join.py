@@ -16,6 +16,7 @@ from radspark.datasets.reading import Source, check_labels, open_labels
 from radspark.datasets.registry import suited_preparation
 from radspark.datasets.schema import LABEL_TABLE, SPLITS
 from radspark.errors import ArgumentError, DataError, SplitError
+from radspark.frames.described import describes
 from radspark.frames.reader import read_images
 from radspark.labels import LabelSet
 from radspark.samples.combine import Findings, MatchedLabels, combine, describe_data
@@ -105,6 +106,7 @@ def decode_matched(
     return decoded.select(*LABEL_TABLE.names, "path", "image", "error", "warning")
 
 
+@describes("radspark: matching labels and radiographs")
 def match_labels(
     spark: SparkSession,
     sources: Source | PreparedSet | Sequence[Source],

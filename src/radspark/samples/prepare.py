@@ -20,6 +20,7 @@ from radspark.datasets.registry import suited_preparation
 from radspark.datasets.splits import get_split_policy
 from radspark.datasets.tables import list_files
 from radspark.errors import RadsparkError, SplitError
+from radspark.frames.described import described, describes
 from radspark.identifiers import Identifiers, get_identifiers
 from radspark.samples.combine import Findings, choose_findings, describe_data, id_prefixes, unify
 from radspark.samples.files import NAME_FILTER
@@ -41,6 +42,7 @@ MAX_FILE_AGE = "36500d"
 """Spark's file stream would pass over files that are a week older than the newest one it has seen."""
 
 
+@describes("radspark: preparing samples")
 def prepare_samples(
     spark: SparkSession,
     sources: Source | Sequence[Source],
@@ -193,7 +195,8 @@ def _start(
     def write(batch: DataFrame, batch_id: int) -> None:
         paths = [row["path"] for row in batch.collect()]
         try:
-            add_batch(spark, part, out, paths, name=f"{part.name}-{batch_id:06d}")
+            with described(spark, f"radspark: preparing {len(paths)} files of {part.name}"):
+                add_batch(spark, part, out, paths, name=f"{part.name}-{batch_id:06d}")
         except RadsparkError as error:
             part.failures.append(error)
             raise
