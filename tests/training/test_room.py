@@ -84,6 +84,21 @@ def test_shards_lie_on_the_roomiest_disk_and_are_found_there(tmp_path: Path) -> 
     assert not any(cache(room).holds(name) for name in (SHARD, OTHER))
 
 
+def test_a_disk_that_others_have_filled_is_passed_over(tmp_path: Path) -> None:
+    room = disks(tmp_path, a=-SAMPLE_BYTES, b=9 * SAMPLE_BYTES)
+    with cache(room).new({SHARD: 8}):
+        pass
+    assert (tmp_path / "b" / SHARD.folder).is_dir()
+
+
+def test_what_is_there_stays_when_others_fill_the_disk(tmp_path: Path) -> None:
+    with cache(Room((tmp_path / "a",))).new({SHARD: 2}):
+        pass
+    full = Room((tmp_path / "a",), limit_bytes=SAMPLE_BYTES, free=lambda _: Free(0, -1))
+    cache(full).fill({SHARD: 2}, [])
+    assert cache(full).holds(SHARD)
+
+
 def test_two_folders_on_one_disk_have_its_room_once(tmp_path: Path) -> None:
     room = Room((tmp_path / "a", tmp_path / "b"), free=lambda _: Free(7, 8 * SAMPLE_BYTES))
     with pytest.raises(NoRoomError, match=r"has 0.008 GB free"):

@@ -92,7 +92,7 @@ class Room:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _check_limit(self, needed: int) -> None:
-        if self.limit_bytes is None:
+        if self.limit_bytes is None or not needed:
             return
         together = needed + sum(_allocated(folder) for folder in self.folders)
         if together > self.limit_bytes:
@@ -109,13 +109,14 @@ class Room:
         for name, needed in sorted(needs.items(), key=lambda part: -part[1]):
             folder = max(self.folders, key=lambda folder: left[devices[folder].device])
             left[devices[folder].device] -= needed
+            if left[devices[folder].device] < 0:
+                free = sum(max(0, num_bytes) for num_bytes in dict(devices.values()).values())
+                raise NoRoomError(
+                    f"no room for the samples of a worker: they need {_gb(sum(needs.values()))} GB, and {self.place} "
+                    f"has {_gb(free)} GB free, beside what is spared for others; {self.remedy}, add executors, or "
+                    "prepare smaller images."
+                )
             chosen[name] = folder
-        if min(left.values()) < 0:
-            raise NoRoomError(
-                f"no room for the samples of a worker: they need {_gb(sum(needs.values()))} GB, and {self.place} has "
-                f"{_gb(max(0, sum(dict(devices.values()).values())))} GB free, beside what is spared for others; "
-                f"{self.remedy}, add executors, or prepare smaller images."
-            )
         return chosen
 
 
