@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import networks
 import pytest
+from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, SparkSession
 from test_faults import RECIPE, At, assert_same_bits, classifier, python_workers
 
+from radspark.engine import rounds
 from radspark.errors import ArgumentError, UserCodeError
 from radspark.ml import XRayModel
 from radspark.settings import OptimizerSettings
@@ -48,6 +50,23 @@ def test_wherever_the_samples_are_kept(samples: DataFrame, spark: SparkSession, 
     assert_same_bits(other, disk)
     assert [r.num_steps for r in other.summary.record.rounds] == [1] * len(other.summary.record.rounds)
     assert set(held.collect()) == before
+
+
+def test_samples_and_slices_ask_for_the_cores_of_a_worker(
+    samples: DataFrame, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = spark.sparkContext._jsc.sc()
+    # A local Spark grants no profile but its own, which no RDD has unless it is told.
+    own = ResourceProfile(context.resourceProfileManager().defaultResourceProfile())
+    monkeypatch.setattr(rounds, "worker_profile", lambda *_: own)
+    known, asking = set(spark.sparkContext._jsc.getPersistentRDDs()), []
+
+    def look() -> None:
+        kept = spark.sparkContext._jsc.getPersistentRDDs()
+        asking.extend(n for n in kept if n not in known and kept[n].rdd().getResourceProfile())
+
+    classifier({**SLICED, "epochs": 1}, observers=[At(2, look)]).fit(samples)
+    assert len(asking) == 2
 
 
 def kill_workers() -> None:
