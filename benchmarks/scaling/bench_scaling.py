@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn, zeros
 
@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file; what it holds already is kept")
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 4, 8, 16])
     parser.add_argument("--steps", type=int, default=8, help="timed; one more goes before them")
+    parser.add_argument("--repeats", type=int, default=3, help="trainings of each number of workers, interleaved")
     parser.add_argument("--synchronizer", default="collective")
     parser.add_argument("--scale", type=int, default=64, help="that vector and links are divided by")
     parser.add_argument("--step-seconds", type=float, default=STEP_SECONDS)
@@ -65,22 +66,20 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(train(arguments)))
         return
-    for num_workers in arguments.workers:
-        seconds = run_apart(arguments, num_workers)
-        median = statistics.median(seconds)
-        rate = num_workers * IMAGES / median
-        result = {"images_per_second": rate, "median_step": median, "steps": seconds, "slept": arguments.step_seconds}
-        keep(arguments.out, arguments.synchronizer, num_workers, result)
-        print(
-            f"{arguments.synchronizer}, {num_workers:2} workers: {median:.2f} s a step, {rate:.1f} images/s", flush=True
-        )
+    for _ in range(arguments.repeats):
+        for num_workers in arguments.workers:
+            seconds = run_apart(arguments, num_workers)
+            keep(arguments, num_workers, seconds)
+            step = statistics.median(seconds)
+            print(f"{arguments.synchronizer}, {num_workers:2} workers: {step:.3f} s a step", flush=True)
 
 
-def keep(file: Path, synchronizer: str, num_workers: int, result: dict[str, Any]) -> None:
-    """Add a result to the file."""
-    known = json.loads(file.read_text()) if file.exists() else {}
-    known.setdefault(synchronizer, {})[str(num_workers)] = result
-    file.write_text(json.dumps(known, indent=2) + "\n")
+def keep(arguments: argparse.Namespace, num_workers: int, seconds: list[float]) -> None:
+    """Add the steps of one training to the file: by synchronizer, by number of workers."""
+    file = arguments.out
+    known = json.loads(file.read_text()) if file.exists() else {"images": IMAGES, "slept": arguments.step_seconds}
+    known.setdefault(arguments.synchronizer, {}).setdefault(str(num_workers), []).append(seconds)
+    file.write_text(json.dumps(known) + "\n")
 
 
 def run_apart(arguments: argparse.Namespace, num_workers: int) -> list[float]:
@@ -128,8 +127,7 @@ def train(arguments: argparse.Namespace) -> list[float]:
     }
     samples = spark.range(0, batch_size * (arguments.steps + 1), 1, 4).withColumns(columns)
     training = {"epochs": 1, "batch_size": batch_size, "micro_batch_size": IMAGES, "num_workers": num_workers}
-    if arguments.synchronizer != "collective":
-        training["synchronizer"] = arguments.synchronizer
+    training["synchronizer"] = arguments.synchronizer
     recipe = Recipe(
         preparation=PreparationSettings(size=SIZE),
         augmentation=AugmentationSettings(),
