@@ -82,7 +82,8 @@ def spark_jobs() -> dict[int, str | None]:
     context.listenerBus().waitUntilEmpty()
     jobs = context.statusStore().jobsList(None)
     found = (jobs.apply(i) for i in range(jobs.size()))
-    return {job.jobId(): job.description().getOrElse(None) for job in found}
+    # Py4J passes None as Java's null, which Scala's getOrElse would call.
+    return {job.jobId(): job.description().get() if job.description().isDefined() else None for job in found}
 
 
 def train_words(data: Path, out: Path, *more: object) -> list[object]:
