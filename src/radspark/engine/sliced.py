@@ -217,8 +217,7 @@ class SlicedRound:
             slices = tasks.read_slices(self._state.toLocalIterator())
         self._network.load_state_dict(dict(before.unpack().network))
         set_weights(slices, self._plan, network=self._network, statistics=self._statistics)
-        for counter in self._counters:
-            counter.add_(self._offset)
+        self._counters.add_(self._offset)
         moments = join_moments(slices, network=self._network)
         return TrainingState(network=self._network.state_dict(), optimizer=moments, step=step).pack()
 
@@ -270,7 +269,7 @@ def _check(told: list[Any]) -> None:
                 raise failure(kind, item.text)
 
 
-def _measure(task: SlicedJob) -> tuple[Any, torch.Tensor, SlicePlan, list[torch.Tensor]]:
+def _measure(task: SlicedJob) -> tuple[Any, torch.Tensor, SlicePlan, torch.Tensor]:
     """A network of the run's kind, its running statistics as a vector, the slices, and the counters of steps."""
     network = task.spec.build_network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner, _ = choose_learner(network, task.spec)

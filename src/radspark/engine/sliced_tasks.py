@@ -95,15 +95,14 @@ class Replica:
             bfloat16=spec.recipe.training.precision == "bfloat16",
         )
         self.plan: SlicePlan = SlicePlan.of(self.sums, self.network, self.network.head_parameters(), task.num_slices)
-        self._first_counts = [counter.clone() for counter in self.sums.counters]
+        self._first_counts = self.sums.counters.clone()
 
     def set_state(self, chunks: Iterable[Chunk], *, steps_done: int) -> None:
         """Take the weights after some steps of the round."""
         from radspark.training.slices import set_weights
 
         set_weights(read_slices(chunks), self.plan, network=self.network, statistics=self.sums.statistics)
-        for counter, first in zip(self.sums.counters, self._first_counts, strict=True):
-            counter.copy_(first + steps_done)
+        self.sums.counters.copy_(self._first_counts + steps_done)
 
 
 _replicas: dict[str, Replica] = {}

@@ -19,7 +19,8 @@ from radspark.nn.network import XRayNetwork
 from radspark.settings import Recipe
 from radspark.training.cache import CachedShard
 
-BATCH = 16
+SCORING_BATCH = {"cpu": 16, "cuda": 256}
+"""Samples of a forward pass without gradients, by kind of device."""
 FILE = "features.f32"
 
 
@@ -61,8 +62,9 @@ def shard_features(
 
 def image_batches(shard: CachedShard, input_size: int, device: torch.device) -> Iterator[torch.Tensor]:
     """The shard's images in order, cut to the network's input: uint8 (N, 1, H, W) on the device."""
-    for start in range(0, len(shard), BATCH):
-        images_NSS = np.array(shard.images_NSS[start : start + BATCH])
+    size = SCORING_BATCH[device.type]
+    for start in range(0, len(shard), size):
+        images_NSS = np.array(shard.images_NSS[start : start + size])
         yield center_crop(torch.from_numpy(images_NSS).unsqueeze(1).to(device), input_size)
 
 

@@ -63,9 +63,10 @@ class ShardGradients:
         self._device = device
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         norms = [m for m in network.modules() if isinstance(m, _NormBase) and m.training and m.track_running_stats]
-        self.counters = [m.num_batches_tracked for m in norms if m.num_batches_tracked is not None]
-        self.statistics = _flatten_statistics(norms, device)
+        self.statistics = _flatten(norms, ("running_mean", "running_var"), torch.float32, device)
         """The network's running means and variances: the present ones."""
+        self.counters = _flatten(norms, ("num_batches_tracked",), torch.int64, device)
+        """How many batches each batch-norm has seen."""
         num_gradients, num_statistics = sum(p.numel() for p in self.parameters), self.statistics.numel()
         padding = [-num_gradients % multiple_of, -(num_statistics + MEASURES) % multiple_of]
         sizes = [num_gradients, padding[0], num_statistics, MEASURES, padding[1]]
@@ -91,14 +92,13 @@ class ShardGradients:
             stop: whether this worker asks to end the round.
         """
         statistics_before = self.statistics.clone()
-        counters_before = [counter.clone() for counter in self.counters]
+        counters_before = self.counters.clone()
         tree = TreeSum()
         for number, (shard, micro_batches) in enumerate(shards.items()):
             self.vector.zero_()
             for micro_batch in micro_batches:
                 self.statistics.copy_(statistics_before)
-                for counter, before in zip(self.counters, counters_before, strict=True):
-                    counter.copy_(before)
+                self.counters.copy_(counters_before)
                 self._accumulate(micro_batch)
             self.measures[2] += float(stop and number == 0)
             tree.add(Block(shard, 1), self.vector.clone() if len(shards) > 1 else self.vector)
@@ -116,19 +116,15 @@ class ShardGradients:
         self.measures[1] += num_samples
 
 
-def _flatten_statistics(norms: list[_NormBase], device: torch.device) -> torch.Tensor:
-    """Move the running statistics of all batch-norms into one vector, of which they become views."""
-    buffers = [(norm, name) for norm in norms for name in ("running_mean", "running_var")]
-    flat = (
-        torch.cat([getattr(norm, name).flatten() for norm, name in buffers])
-        if buffers
-        else torch.zeros(0, device=device)
-    )
+def _flatten(norms: list[_NormBase], names: tuple[str, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Move some buffers of all batch-norms into one vector, of which they become views."""
+    buffers = [(norm, name) for norm in norms for name in names if getattr(norm, name) is not None]
+    flat = torch.cat([torch.zeros(0, dtype=dtype, device=device), *(getattr(n, name).flatten() for n, name in buffers)])
     offset = 0
     for norm, name in buffers:
-        size = getattr(norm, name).numel()
-        setattr(norm, name, flat[offset : offset + size])
-        offset += size
+        buffer = getattr(norm, name)
+        setattr(norm, name, flat[offset : offset + buffer.numel()].view(buffer.shape))
+        offset += buffer.numel()
     return flat
 
 

@@ -21,14 +21,18 @@ from radspark.nn.user_module import UserNetwork
 from radspark.settings import Recipe
 from radspark.training.cache import CachedShard
 from radspark.training.collective import Group
-from radspark.training.features import HeadNetwork, has_fixed_features, image_batches, shard_features
+from radspark.training.features import (
+    SCORING_BATCH,
+    HeadNetwork,
+    has_fixed_features,
+    image_batches,
+    shard_features,
+)
 from radspark.training.gradients import CPU, MicroBatch, Trainable, dropout_seed
 from radspark.training.shards import ShardPlan
 from radspark.training.state import TrainingState, capture, restore
 from radspark.training.step import Stepper, StepResult
 from radspark.training.tree import ShardSum
-
-SCORING_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,8 @@ class Inputs:
     def in_order(self, samples: CachedShard) -> Iterator[torch.Tensor]:
         """A shard's samples by the evaluation chain, in batches."""
         if self._frozen is not None and len(samples):
-            return iter(torch.split(torch.from_numpy(self._features_of(samples)).to(self._device), SCORING_BATCH))
+            features_NF = torch.from_numpy(self._features_of(samples)).to(self._device)
+            return iter(torch.split(features_NF, SCORING_BATCH[self._device.type]))
         return image_batches(samples, self._spec.recipe.model.input_size, self._device)
 
     def _training_inputs(self, samples: CachedShard, indices: NDArray[np.int64], epoch: int) -> torch.Tensor:
