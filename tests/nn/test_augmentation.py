@@ -27,7 +27,7 @@ def make_images() -> torch.Tensor:
 
 def run(images: torch.Tensor, settings: AugmentationSettings, **changes: Any) -> torch.Tensor:
     arguments: dict[str, Any] = {"seed": 7, "epoch": 3, "image_keys_N": KEYS[: len(images)], "output_size": 32}
-    return augment(images, settings=settings, **arguments | changes)
+    return augment(images.numpy(), settings=settings, **arguments | changes)
 
 
 def test_center_crop_takes_the_middle() -> None:
@@ -45,8 +45,10 @@ def test_without_changes_training_sees_the_evaluation_crop(images_N1HW: torch.Te
     assert torch.equal(run(images_N1HW, NONE), center_crop(images_N1HW, 32))
 
 
-def test_changes_are_made_on_the_images_device(images_N1HW: torch.Tensor) -> None:
-    assert run(images_N1HW.to("meta"), ALL).device.type == "meta"  # torch refuses to mix devices there
+@pytest.mark.parametrize("settings", [FLIP, ALL], ids=["flip", "all"])
+def test_changes_are_made_on_the_device(images_N1HW: torch.Tensor, settings: AugmentationSettings) -> None:
+    changed = run(images_N1HW, settings, device=torch.device("meta"))  # torch refuses to mix devices
+    assert (changed.device.type, changed.shape) == ("meta", (12, 1, 32, 32))
 
 
 def test_certain_flip_is_the_mirror_image(images_N1HW: torch.Tensor) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from radspark.nn.draws import uniform_draws
+from radspark.nn.transfer import CPU, to_device
 from radspark.settings import AugmentationSettings
 
 _FLIP, _BRIGHTEN, _BRIGHTNESS, _ROTATION, _SHIFT_X, _SHIFT_Y, _SCALE, _CROP_X, _CROP_Y = range(9)
@@ -27,26 +28,28 @@ def center_crop(images_N1HW: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def augment(
-    images_N1HW: torch.Tensor,
+    images_N1HW: NDArray[np.uint8],
     *,
     settings: AugmentationSettings,
     seed: int,
     epoch: int,
     image_keys_N: NDArray[np.int64],
     output_size: int,
+    device: torch.device = CPU,
 ) -> torch.Tensor:
-    """Draw and apply the random changes of one epoch, on the images' device.
+    """Draw and apply the random changes of one epoch.
 
     In this order: rotation, change of size and shift about the image's center, black coming in from outside; the crop;
     the flip; brightness, cut off at 0 and 255.
 
     Args:
-        images_N1HW: uint8.
+        images_N1HW: in the processor's memory.
         settings: what may happen, and how far.
         seed: of the run.
         epoch: each epoch draws anew.
         image_keys_N: a hash of each image's id.
         output_size: side of the result, S.
+        device: of the result; what interpolates is done there, a crop before.
 
     Returns:
         uint8 (N, 1, S, S).
@@ -54,17 +57,18 @@ def augment(
     draws = uniform_draws(seed=seed, epoch=epoch, keys_N=image_keys_N, num_draws=_NUM_DRAWS)
     tops_N, lefts_N = _crop_corners(images_N1HW, draws, settings, output_size)
     if settings.rotation_degrees or settings.translation or settings.scale:
-        images = _warp(images_N1HW, draws, settings, tops_N=tops_N, lefts_N=lefts_N, size=output_size)
+        whole_N1HW = to_device(images_N1HW, device)
+        images = _warp(whole_N1HW, draws, settings, tops_N=tops_N, lefts_N=lefts_N, size=output_size)
     else:
-        images = _cut(images_N1HW, tops_N, lefts_N, output_size)
-    flipped_N = torch.from_numpy(draws[:, _FLIP] < settings.flip).to(images.device)
+        images = to_device(_cut(images_N1HW, tops_N, lefts_N, output_size), device)
+    flipped_N = to_device(draws[:, _FLIP] < settings.flip, device)
     images = torch.where(flipped_N[:, None, None, None], images.flip(-1), images)
     if settings.brightness and settings.brightness_probability:
-        images = images + _brightness_shifts(draws, settings).to(images.device)[:, None, None, None]
+        images = images + to_device(_brightness_shifts(draws, settings), device)[:, None, None, None]
     return images if images.dtype == torch.uint8 else images.round().clamp(0, 255).to(torch.uint8)
 
 
-def _crop_room(images_N1HW: torch.Tensor, size: int) -> tuple[int, int]:
+def _crop_room(images_N1HW: torch.Tensor | NDArray[np.uint8], size: int) -> tuple[int, int]:
     """Pixels to spare below and to the right."""
     height, width = images_N1HW.shape[-2:]
     if size > min(height, width):
@@ -73,7 +77,7 @@ def _crop_room(images_N1HW: torch.Tensor, size: int) -> tuple[int, int]:
 
 
 def _crop_corners(
-    images_N1HW: torch.Tensor, draws: NDArray[np.float64], settings: AugmentationSettings, size: int
+    images_N1HW: NDArray[np.uint8], draws: NDArray[np.float64], settings: AugmentationSettings, size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     top, left = _crop_room(images_N1HW, size)
     if settings.crop == "center":
@@ -84,9 +88,11 @@ def _crop_corners(
     return tops_N, lefts_N
 
 
-def _cut(images_N1HW: torch.Tensor, tops_N: NDArray[np.int64], lefts_N: NDArray[np.int64], size: int) -> torch.Tensor:
-    corners = zip(images_N1HW, tops_N.tolist(), lefts_N.tolist(), strict=True)
-    return torch.stack([image[:, top : top + size, left : left + size] for image, top, left in corners])
+def _cut(
+    images_N1HW: NDArray[np.uint8], tops_N: NDArray[np.int64], lefts_N: NDArray[np.int64], size: int
+) -> NDArray[np.uint8]:
+    windows = np.lib.stride_tricks.sliding_window_view(images_N1HW[:, 0], (size, size), axis=(1, 2))
+    return windows[np.arange(len(images_N1HW)), tops_N, lefts_N][:, np.newaxis]
 
 
 def _warp(
@@ -124,14 +130,14 @@ def _warp(
 def _outer_sum(
     of_columns_NS: NDArray[np.float64], of_rows_NS: NDArray[np.float64], device: torch.device
 ) -> torch.Tensor:
-    columns_NS = torch.from_numpy(of_columns_NS).float().to(device)
-    rows_NS = torch.from_numpy(of_rows_NS).float().to(device)
+    columns_NS = to_device(of_columns_NS.astype(np.float32), device)
+    rows_NS = to_device(of_rows_NS.astype(np.float32), device)
     return columns_NS[:, None, :] + rows_NS[:, :, None]
 
 
-def _brightness_shifts(draws: NDArray[np.float64], settings: AugmentationSettings) -> torch.Tensor:
-    """Grey values to add to each image, float32 (N,)."""
+def _brightness_shifts(draws: NDArray[np.float64], settings: AugmentationSettings) -> NDArray[np.float32]:
+    """Grey values to add to each image, (N,)."""
     lowest = -1.0 if settings.brightness_sign == "both" else 0.0
     shares = lowest + (1.0 - lowest) * draws[:, _BRIGHTNESS]
     chosen = draws[:, _BRIGHTEN] < settings.brightness_probability
-    return torch.from_numpy(np.where(chosen, shares * settings.brightness * 255.0, 0.0)).float()
+    return np.where(chosen, shares * settings.brightness * 255.0, 0.0).astype(np.float32)

@@ -16,6 +16,7 @@ from torch import nn
 
 from radspark.nn.augmentation import center_crop
 from radspark.nn.network import XRayNetwork
+from radspark.nn.transfer import to_device
 from radspark.settings import Recipe
 from radspark.training.cache import CachedShard
 
@@ -64,8 +65,8 @@ def image_batches(shard: CachedShard, input_size: int, device: torch.device) -> 
     """The shard's images in order, cut to the network's input: uint8 (N, 1, H, W) on the device."""
     size = SCORING_BATCH[device.type]
     for start in range(0, len(shard), size):
-        images_NSS = np.array(shard.images_NSS[start : start + size])
-        yield center_crop(torch.from_numpy(images_NSS).unsqueeze(1).to(device), input_size)
+        images_N1SS = np.array(shard.images_NSS[start : start + size])[:, np.newaxis]
+        yield center_crop(to_device(images_N1SS, device), input_size)
 
 
 def _write(file: Path, parts: Iterator[NDArray[np.float32]]) -> None:

@@ -16,13 +16,12 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from radspark.nn.losses import masked_bce
 from radspark.nn.network import XRayNetwork
+from radspark.nn.transfer import CPU
 from radspark.nn.user_module import UserNetwork
 from radspark.training.features import HeadNetwork
 from radspark.training.tree import Block, TreeSum
 
 Trainable = XRayNetwork | UserNetwork | HeadNetwork
-
-CPU = torch.device("cpu")
 
 MEASURES = 3
 """Floats behind gradients and statistics in the vector: loss, samples, workers that want to stop."""
@@ -130,10 +129,18 @@ def _flatten(norms: list[_NormBase], names: tuple[str, ...], dtype: torch.dtype,
 
 @contextmanager
 def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
-    """Run a block with torch's generators at a seed of their own; those of CPU and device are as before on exit."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    """Run a block with the generators of processor and device at a seed of their own; on exit they are as before."""
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        generators.append(torch.cuda.default_generators[device.index or 0])
+    before = [generator.get_state() for generator in generators]
+    for generator in generators:
+        generator.manual_seed(seed)
+    try:
         yield
+    finally:
+        for generator, state in zip(generators, before, strict=True):
+            generator.set_state(state)
 
 
 def dropout_seed(seed: int, step: int, shard: int, piece: int) -> int:

@@ -17,6 +17,7 @@ from torch import nn
 from radspark.nn.augmentation import augment
 from radspark.nn.network import XRayNetwork
 from radspark.nn.optimizers import build_optimizer
+from radspark.nn.transfer import CPU, to_device
 from radspark.nn.user_module import UserNetwork
 from radspark.settings import Recipe
 from radspark.training.cache import CachedShard
@@ -28,7 +29,7 @@ from radspark.training.features import (
     image_batches,
     shard_features,
 )
-from radspark.training.gradients import CPU, MicroBatch, Trainable, dropout_seed
+from radspark.training.gradients import MicroBatch, Trainable, dropout_seed
 from radspark.training.shards import ShardPlan
 from radspark.training.state import TrainingState, capture, restore
 from radspark.training.step import Stepper, StepResult
@@ -193,27 +194,28 @@ class Inputs:
         for piece, indices in enumerate(plan.micro_batches(shard, epoch=epoch, step=step_of_epoch)):
             yield MicroBatch(
                 inputs=self._training_inputs(samples, indices, epoch),
-                labels_NC=torch.from_numpy(samples.labels_NC[indices]).to(self._device),
+                labels_NC=to_device(samples.labels_NC[indices], self._device),
                 dropout_seed=dropout_seed(plan.seed, step, shard, piece),
             )
 
     def in_order(self, samples: CachedShard) -> Iterator[torch.Tensor]:
         """A shard's samples by the evaluation chain, in batches."""
         if self._frozen is not None and len(samples):
-            features_NF = torch.from_numpy(self._features_of(samples)).to(self._device)
-            return iter(torch.split(features_NF, SCORING_BATCH[self._device.type]))
+            features_NF, size = self._features_of(samples), SCORING_BATCH[self._device.type]
+            return (to_device(features_NF[i : i + size], self._device) for i in range(0, len(samples), size))
         return image_batches(samples, self._spec.recipe.model.input_size, self._device)
 
     def _training_inputs(self, samples: CachedShard, indices: NDArray[np.int64], epoch: int) -> torch.Tensor:
         if self._frozen is not None:
-            return torch.from_numpy(self._features_of(samples)[indices]).to(self._device)
+            return to_device(self._features_of(samples)[indices], self._device)
         return augment(
-            torch.from_numpy(samples.images_NSS[indices]).unsqueeze(1).to(self._device),
+            samples.images_NSS[indices][:, np.newaxis],
             settings=self._spec.recipe.augmentation,
             seed=self._spec.plan.seed,
             epoch=epoch,
             image_keys_N=samples.keys_N[indices],
             output_size=self._spec.recipe.model.input_size,
+            device=self._device,
         )
 
     def _features_of(self, samples: CachedShard) -> NDArray[np.float32]:

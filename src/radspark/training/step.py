@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 
 from radspark.nn.optimizers import add_head_l2, clip_gradients, set_learning_rate
+from radspark.nn.transfer import CPU
 from radspark.settings import OptimizerSettings
-from radspark.training.gradients import CPU, MicroBatch, ShardGradients, Trainable
+from radspark.training.gradients import MicroBatch, ShardGradients, Trainable
 from radspark.training.tree import ShardSum
 
 
@@ -74,8 +75,9 @@ class Stepper:
         sums = self._sums
         statistics_before = sums.statistics.clone()
         self._add_up(sums.of_shards(shards, stop=stop).sums)
-        loss_sum, num_samples, stops = sums.measures.tolist()
-        was_applied = math.isfinite(sums.vector.sum().item())
+        # Read at once, as each reading waits for a GPU to finish.
+        loss_sum, num_samples, stops, total = torch.cat([sums.measures, sums.vector.sum(0, keepdim=True)]).tolist()
+        was_applied = math.isfinite(total)
         if was_applied:
             self._update(num_samples, learning_rate)
         else:
