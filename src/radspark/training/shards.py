@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ class ShardPlan:
     batch_size: int
     micro_batch_size: int
     seed: int
+    _orders: dict[int, tuple[int, NDArray[np.int64]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Epoch and order last asked for, by shard: drawn once an epoch, not at each of its steps."""
 
     @property
     def num_samples(self) -> int:
@@ -52,8 +56,13 @@ class ShardPlan:
 
     def epoch_order(self, shard: int, *, epoch: int) -> NDArray[np.int64]:
         """The shard's samples in this epoch's random order."""
-        generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, epoch, shard))))
-        return generator.permutation(self.sizes[shard]).astype(np.int64)
+        drawn, order = self._orders.get(shard, (None, np.empty(0, np.int64)))
+        if drawn != epoch:
+            generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, epoch, shard))))
+            order = generator.permutation(self.sizes[shard]).astype(np.int64)
+            order.flags.writeable = False
+            self._orders[shard] = (epoch, order)
+        return order
 
 
 def _bound(length: int, part: int, parts: int) -> int:
