@@ -5,6 +5,9 @@ share of a step takes; samples, rounds, exchange and update are the engine's own
 smaller than ResNet-50's and 10 Gb/s by the same factor, so that an exchange takes as long as it would there. Each N
 runs in a network namespace of its own, whose loopback `tc` limits to N links; it vanishes with the process. Needs root.
 
+With `collective` the workers are processes of one local Spark: their exchange goes over the loopback. With `sliced`
+each is in an executor of its own, and what one would find on the disk of another is fetched as from another host.
+
 Run: python benchmarks/scaling/bench_scaling.py --out scaling.json [--workers 2 4 8 16] [--synchronizer collective]
 """
 
@@ -33,6 +36,13 @@ IMAGES = 16
 """Of a worker and step."""
 STEP_SECONDS = 16 / (7.31 / 2)
 """Of a core with 16 images of ResNet-50 at 224 px, docs/results.md; the cores of a node compute side by side."""
+EXECUTOR_MB = 512
+APART = {
+    "spark.executor.memory": f"{EXECUTOR_MB}m",
+    # Executors of one host read each other's shuffle from disk, and Python workers reach their JVM by the loopback.
+    "spark.shuffle.readHostLocalDisk": "false",
+    "spark.python.unix.domain.socket.enabled": "true",
+}
 SIZE = 16
 NUM_FINDINGS = 14
 
@@ -70,8 +80,7 @@ def main() -> None:
         for num_workers in arguments.workers:
             seconds = run_apart(arguments, num_workers)
             keep(arguments, num_workers, seconds)
-            step = statistics.median(seconds)
-            print(f"{arguments.synchronizer}, {num_workers:2} workers: {step:.3f} s a step", flush=True)
+            print(f"{arguments.synchronizer}, {num_workers:2} workers: {statistics.median(seconds):.3f} s a step")
 
 
 def keep(arguments: argparse.Namespace, num_workers: int, seconds: list[float]) -> None:
@@ -115,7 +124,11 @@ def train(arguments: argparse.Namespace) -> list[float]:
 
     (num_workers,) = arguments.workers
     batch_size = num_workers * IMAGES
-    spark = get_session(master=f"local[{num_workers}]")
+    is_sliced = arguments.synchronizer == "sliced"
+    spark = get_session(
+        master=f"local-cluster[{num_workers},1,{EXECUTOR_MB}]" if is_sliced else f"local[{num_workers}]",
+        conf=APART if is_sliced else None,
+    )
     columns = {
         "image_id": F.col("id").cast("string"),
         "image": F.expr(
