@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from socket import AF_INET
 from typing import Any
@@ -13,7 +14,7 @@ import psutil
 import pytest
 import torch
 
-from radspark.training.collective import is_from_exchange, reach_store
+from radspark.training.collective import ProcessGroup, is_from_exchange, reach_store
 
 
 def start(rank: int, hosts: list[str], num_shards: int, port: int, device: str) -> subprocess.Popen[str]:
@@ -74,6 +75,13 @@ def test_processes_add_up_to_the_bits_of_one_or_as_bfloat16_to_those_of_each_oth
     assert [one[:3] for one in said] == [[*alone[:2], rounded.tolist()]] * len(hosts)
     for host, (*_, listening) in zip(hosts, said, strict=True):
         assert listening == [host] or host == "127.0.0.2", "all groups, smaller ones as well, keep to the interface"
+
+
+def test_a_smaller_group_waits_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(torch.distributed, "new_group", lambda *given, **_: asked.append(given))
+    ProcessGroup(2, ["a", "a", "b", "b"], backend="gloo", timeout=timedelta(days=1)).part([2, 3])
+    assert asked == [([2, 3], timedelta(days=1), "gloo")]
 
 
 def test_a_users_own_error_is_not_a_lost_worker(tmp_path: Any) -> None:

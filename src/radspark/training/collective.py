@@ -106,11 +106,20 @@ class SingleWorker:
 class ProcessGroup:
     """Workers joined by torch.distributed."""
 
-    def __init__(self, rank: int, hosts: Sequence[str], backend: str, handle: dist.ProcessGroup | None = None) -> None:
+    def __init__(
+        self,
+        rank: int,
+        hosts: Sequence[str],
+        *,
+        backend: str,
+        timeout: timedelta,
+        handle: dist.ProcessGroup | None = None,
+    ) -> None:
         self.rank = rank
         self.size = len(hosts)
         self.hosts = hosts
         self._backend = backend
+        self._timeout = timeout
         self._handle = handle
 
     def sum_(self, tensor: torch.Tensor) -> None:
@@ -132,9 +141,10 @@ class ProcessGroup:
 
     def part(self, ranks: Sequence[int]) -> Group:
         """A group of its own, with connections of its own."""
-        handle = dist.new_group(list(ranks), backend=self._backend, use_local_synchronization=True)
-        hosts = [self.hosts[rank] for rank in ranks]
-        return ProcessGroup(list(ranks).index(self.rank), hosts, self._backend, handle)
+        # Where it is not told, torch takes half an hour.
+        handle = dist.new_group(list(ranks), self._timeout, self._backend, use_local_synchronization=True)
+        rank, hosts = list(ranks).index(self.rank), [self.hosts[rank] for rank in ranks]
+        return ProcessGroup(rank, hosts, backend=self._backend, timeout=self._timeout, handle=handle)
 
     def broadcast(self, data: bytes | bytearray | None) -> bytes | bytearray:
         """First the length, then the bytes."""
@@ -183,7 +193,7 @@ def join_group(
         backend = BACKENDS[device]
         dist.init_process_group(backend, store=store, rank=rank, world_size=len(hosts), timeout=timeout)
         try:
-            yield ProcessGroup(rank, hosts, backend)
+            yield ProcessGroup(rank, hosts, backend=backend, timeout=timeout)
         finally:
             dist.destroy_process_group()
 
