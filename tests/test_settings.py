@@ -74,6 +74,10 @@ def test_a_recipe_survives_toml_and_json(recipe: Recipe) -> None:
         ({"optimizer": {"eps": 0.0}}, "optimizer.eps must be above 0, got 0.0."),
         ({"model": {"std": 0.0}}, "model.std must be above 0, got 0.0."),
         ({"training": {"positive_weights": [1.0, 0.0]}}, "training.positive_weights must all be above 0, one for each"),
+        (
+            {"training": {"device": "cuda", "synchronizer": "sliced"}},
+            "training.device cuda needs training.synchronizer collective, got sliced.",
+        ),
         ({"schedule": [{"kind": "constant", "epochs": 0}]}, "constant.epochs must be above 0, got 0.0."),
         ({"schedule": [{"kind": "step", "factor": 1.5}]}, "step.factor must be above 0 and at most 1, got 1.5."),
         ({"schedule": [{"kind": "cosine", "epochs": -1}]}, "cosine.epochs must be above 0, got -1.0."),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+
+import pytest
 
 from radspark.engine.replies import explain, failure
 from radspark.engine.worker import tell_failure
-from radspark.errors import TrainingError
+from radspark.errors import SetupError, TrainingError
 from radspark.training.room import NoRoomError
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_a_reason_of_sparks_is_repeated_without_the_file_that_it_names(caplog: pytest.LogCaptureFixture) -> None:
@@ -25,6 +23,7 @@ def test_a_reason_of_sparks_is_repeated_without_the_file_that_it_names(caplog: p
     assert caplog.messages == []
 
 
-def test_what_does_not_fit_is_told_as_the_worker_told_it() -> None:
-    told = failure(*tell_failure(NoRoomError("no room for the samples of a worker; raise it.")))
-    assert (type(told), str(told)) == (TrainingError, "no room for the samples of a worker; raise it.")
+@pytest.mark.parametrize(("raised", "kind"), [(NoRoomError, TrainingError), (SetupError, SetupError)])
+def test_what_the_user_can_mend_is_told_as_the_worker_told_it(raised: type[Exception], kind: type[Exception]) -> None:
+    told = failure(*tell_failure(raised("no room for the samples of a worker; raise it.")))
+    assert (type(told), str(told)) == (kind, "no room for the samples of a worker; raise it.")

@@ -262,6 +262,15 @@ def test_more_workers_than_slots_is_an_error_before_the_job(samples: DataFrame) 
         classifier(numWorkers=3).fit(samples)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the workers would find a GPU")
+def test_a_gpu_that_a_worker_does_not_find_ends_the_run_with_its_sentence(
+    samples: DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # on the driver
+    with pytest.raises(SetupError, match=r"^training.device cuda: a worker was granted GPU 0, and torch finds 0 on"):
+        classifier(device="cuda", epochs=1).fit(samples)
+
+
 def test_too_many_unreadable_images_are_an_error(samples: DataFrame) -> None:
     with pytest.raises(DataError, match="1 of 60 training images cannot be read"):
         classifier(maxUnreadable=0.01).fit(samples)

@@ -175,6 +175,10 @@ def train(
     cores_per_worker: Annotated[
         int | None, choice("training", "cores_per_worker", "Threads of a worker.", panel=TRAINING)
     ] = None,
+    device: Annotated[
+        str | None,
+        choice("training", "device", "What a worker trains on: cpu, or cuda, a GPU of its own.", panel=TRAINING),
+    ] = None,
     synchronizer: Annotated[
         str | None,
         choice(
@@ -267,6 +271,7 @@ def train(
         ("training", "num_workers"): workers,
         ("training", "num_shards"): shards,
         ("training", "cores_per_worker"): cores_per_worker,
+        ("training", "device"): device,
         ("training", "synchronizer"): synchronizer,
         ("training", "exchange"): exchange,
         ("training", "cache_level"): cache_level,

@@ -58,7 +58,7 @@ def train_to_folder(
 
     with working("starting Spark ..."):
         spark = get_session(master=master, conf=conf)
-    choose_num_workers(spark, recipe.training.num_workers, cores_per_worker=recipe.training.cores_per_worker)
+    choose_num_workers(spark, recipe.training)
     with working_on(spark, "matching labels and radiographs"):
         matched = match_labels(spark, data.sources, split=data.split, findings=data.findings)
     say(matched.counts.summary())

@@ -33,6 +33,7 @@ MAY_CHANGE = {
             "epochs",
             "num_workers",
             "cores_per_worker",
+            "device",
             "cache_level",
             "cache_gb",
             "keep",

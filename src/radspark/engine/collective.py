@@ -18,8 +18,9 @@ from radspark.engine.channel import DriverEnd
 from radspark.engine.feeding import RoundJob
 from radspark.engine.jobs import after, cancellable
 from radspark.engine.replies import GRAVEST_FIRST, RoundLostError, RoundReply, explain, failure
-from radspark.engine.slots import count_room, driver_host
+from radspark.engine.slots import driver_host
 from radspark.engine.worker import REPLY_SCHEMA, Line, run_worker
+from radspark.frames.session import count_slots
 from radspark.samples.feed import IndexedSamples
 from radspark.training.round import RoundSpec, StepRecord
 from radspark.training.state import PackedState
@@ -58,6 +59,7 @@ class CollectiveSynchronizer:
             RoundLostError: a worker went away.
             UserCodeError: a worker raised; its traceback is in the message.
             TrainingError: samples do not fit on an executor.
+            SetupError: a worker cannot use the GPU that it was granted.
         """
         every = job.fed
         while True:
@@ -82,7 +84,7 @@ class CollectiveSynchronizer:
 
     def remove_caches(self, job: RoundJob) -> None:
         """Remove what the executors keep of the samples."""
-        num_tasks = count_room(self._spark, 1) or job.num_workers
+        num_tasks = count_slots(self._spark) or job.num_workers
         tasks = self._spark.range(0, num_tasks, 1, num_tasks)
         task = partial(remove_caches, run_id=job.run_id, level=job.cache_level)
         tasks.mapInArrow(task, "id long", barrier=True).collect()

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import SparkSession
 
-from radspark.frames.session import is_connect
+from radspark.engine.devices import GPU
+from radspark.frames.session import is_connect, is_embedded
+from radspark.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -47,15 +49,17 @@ def after(seconds: float, action: Callable[[], None]) -> Iterator[None]:
         timer.cancel()
 
 
-def worker_profile(spark: SparkSession, cores_per_worker: int) -> ResourceProfile | None:
-    """Asks for all cores of a worker, so that Spark puts no two on the same; None where one core is asked for.
+def worker_profile(spark: SparkSession, training: TrainingSettings) -> ResourceProfile | None:
+    """Asks for all cores of a worker and its GPU, so that Spark puts no two on the same; None where one core is all.
 
     Of one run there must be one: Spark takes two that ask for the same as different ones, and no stage may have two.
     A local Spark grants nothing by stage, and Spark Connect does not say what it grants: they count tasks alone.
     """
-    if cores_per_worker == 1:
+    cores, needs_gpu = training.cores_per_worker, training.device == "cuda"
+    if cores == 1 and not needs_gpu:
         return None
-    if is_connect(spark) or str(spark.sparkContext.master).startswith("local["):
-        logger.info("cores_per_worker: this Spark has no resources by stage; workers take one task slot each")
+    if is_connect(spark) or is_embedded(spark):
+        logger.info("this Spark has no resources by stage; workers take one task slot each")
         return None
-    return ResourceProfileBuilder().require(TaskResourceRequests().cpus(cores_per_worker)).build
+    requests = TaskResourceRequests().cpus(cores)
+    return ResourceProfileBuilder().require(requests.resource(GPU, 1) if needs_gpu else requests).build

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from radspark.errors import TrainingError, UserCodeError
+from radspark.errors import SetupError, TrainingError, UserCodeError
 from radspark.training.round import StepRecord
 
 
@@ -56,7 +56,7 @@ def explain(message: str) -> Exception:
     return RoundLostError(f"Spark ended the job ({'; '.join(reasons) or 'for a reason that is in its own log'})")
 
 
-GRAVEST_FIRST = ("error", "no_room", "disk_full", "lost_peer")
+GRAVEST_FIRST = ("error", "setup", "no_room", "disk_full", "lost_peer")
 """Kinds of failures that workers tell of."""
 
 
@@ -65,10 +65,12 @@ def failure(kind: str, text: str) -> Exception:
 
     Args:
         kind: one of GRAVEST_FIRST.
-        text: for `no_room` what there is to say; for the others the worker's traceback.
+        text: for `setup` and `no_room` what there is to say; for the others the worker's traceback.
     """
     if kind == "error":
         return UserCodeError(f"a worker failed:\n{text}")
+    if kind == "setup":
+        return SetupError(text)
     if kind == "no_room":
         return TrainingError(text)
     if kind == "disk_full":

@@ -57,8 +57,8 @@ class Rounds:
         self._observers = observers
         self._run_id = secrets.token_hex(8)
         synchronizer = SlicedSynchronizer if settings.synchronizer == "sliced" else CollectiveSynchronizer
-        profile = worker_profile(spark, settings.cores_per_worker)
-        self._synchronizer = synchronizer(spark, samples, self._tell_step, profile)
+        self._profile = worker_profile(spark, settings)
+        self._synchronizer = synchronizer(spark, samples, self._tell_step, self._profile)
 
     def next(
         self, state: PackedState, *, spec: RoundSpec, description: str
@@ -68,6 +68,7 @@ class Rounds:
         Raises:
             TrainingError: `max_round_failures` more in a row did not, or samples do not fit on an executor.
             UserCodeError: the user's own code raised on a worker.
+            SetupError: a worker cannot use the GPU that it was granted.
         """
         started = time.monotonic()
         failures = 0
@@ -127,9 +128,9 @@ class Rounds:
         """As many as are wanted and there is room for; fewer than before only after a wait for executors to return."""
         if is_elastic(self._spark):
             return self._num_workers
-        room = count_room(self._spark, self._settings.cores_per_worker)
+        room = count_room(self._spark, self._settings, self._profile)
         if room is not None and room < self._num_workers:
-            room = wait_for_room(self._spark, self._num_workers, cores_per_worker=self._settings.cores_per_worker)
+            room = wait_for_room(self._spark, self._num_workers, self._settings, self._profile)
         if room is None:
             return self._num_workers
         if room == 0:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
+from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
-from radspark.engine.jobs import after, cancellable
+from radspark.engine.devices import check_device, count_devices
+from radspark.engine.jobs import after, cancellable, worker_profile
 from radspark.errors import SetupError
-from radspark.frames.session import count_slots, is_connect
-from radspark.settings import Synchronizer
+from radspark.frames.session import count_slots, is_connect, is_embedded
+from radspark.settings import Synchronizer, TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -28,30 +30,32 @@ SETTLED_SECONDS = 3.0
 POLL_SECONDS = 0.25
 
 
-def choose_num_workers(
-    spark: SparkSession, wanted: int | None, *, cores_per_worker: int = 1, synchronizer: Synchronizer = "collective"
-) -> int:
-    """Workers of a run: the wanted number, or as many as task slots have room for. Waits for executors to start.
+def choose_num_workers(spark: SparkSession, training: TrainingSettings) -> int:
+    """Workers of a run: the wanted number, or as many as there is room for. Waits for executors to start.
 
     Raises:
-        SetupError: there is room for fewer; or this Spark cannot run the synchronizer's jobs.
+        SetupError: there is room for fewer; or this Spark cannot run the synchronizer's jobs, or has no GPUs.
     """
-    check_synchronizer(spark, synchronizer)
+    check_synchronizer(spark, training.synchronizer)
+    check_device(spark, training.device)
+    wanted, cores, needs_gpu = training.num_workers, training.cores_per_worker, training.device == "cuda"
     if is_elastic(spark) and wanted is not None:
         return wanted
-    found = wait_for_room(spark, wanted, cores_per_worker=cores_per_worker)
+    found = wait_for_room(spark, wanted, training, worker_profile(spark, training))
     if found is None:
         return _try_on_connect(spark, wanted or CONNECT_WORKERS)
     if found == 0:
         raise SetupError(
-            f"no worker of {cores_per_worker} cores finds room: Spark has no executor with so many free task slots "
-            f"after {WAIT_SECONDS:.0f} s; look at its master's page, or lower cores_per_worker."
+            f"no worker of {cores} cores{' and a GPU' if needs_gpu else ''} finds room: Spark has no executor with so "
+            f"much free after {WAIT_SECONDS:.0f} s; look at its master's page, or lower cores_per_worker."
         )
     if wanted is not None and wanted > found:
-        each = f", {cores_per_worker} for each worker" if cores_per_worker > 1 else ""
+        each = f", {cores} for each worker" if cores > 1 else ""
+        room, remedy = f"free task slots{each}", f"start a larger local Spark with master local[{wanted * cores}]"
+        if needs_gpu:
+            room, remedy = f"{room}, and a GPU each", "take device cpu"
         raise SetupError(
-            f"num_workers must be at most {found} (free task slots{each}), got {wanted}; "
-            f"lower it, add executors, or start a larger local Spark with master local[{wanted * cores_per_worker}]."
+            f"num_workers must be at most {found} ({room}), got {wanted}; lower it, add executors, or {remedy}."
         )
     return wanted or found
 
@@ -97,25 +101,36 @@ def is_elastic(spark: SparkSession) -> bool:
     )
 
 
-def wait_for_room(spark: SparkSession, wanted: int | None, *, cores_per_worker: int) -> int | None:
+def wait_for_room(
+    spark: SparkSession, wanted: int | None, training: TrainingSettings, profile: ResourceProfile | None
+) -> int | None:
     """Workers that there is room for: at once if there is for all wanted, else after waiting; None on Spark Connect."""
     started = changed = time.monotonic()
-    is_local = not is_connect(spark) and str(spark.sparkContext.master).startswith("local[")
-    found = count_room(spark, cores_per_worker)
-    while found is not None and not is_local and time.monotonic() - started < WAIT_SECONDS:
+    found = count_room(spark, training, profile)
+    while found is not None and not is_embedded(spark) and time.monotonic() - started < WAIT_SECONDS:
         if found and (found >= wanted if wanted is not None else time.monotonic() - changed > SETTLED_SECONDS):
             break
         time.sleep(POLL_SECONDS)
-        now = count_room(spark, cores_per_worker)
+        now = count_room(spark, training, profile)
         if now != found:
             found, changed = now, time.monotonic()
     return found
 
 
-def count_room(spark: SparkSession, cores_per_worker: int) -> int | None:
-    """Workers that there is room for now; None on Spark Connect."""
+def count_room(spark: SparkSession, training: TrainingSettings, profile: ResourceProfile | None) -> int | None:
+    """Workers that there is room for now; None on Spark Connect.
+
+    Args:
+        profile: what each asks of the cluster, by `worker_profile`.
+    """
+    # Executors that come by themselves come for a profile, and only when a stage has it.
+    if profile is not None and not is_elastic(spark):
+        return count_slots(spark, profile)
     slots = count_slots(spark)
-    return None if slots is None else slots // cores_per_worker
+    if slots is None:
+        return None
+    room = slots // training.cores_per_worker
+    return min(room, count_devices()) if training.device == "cuda" else room
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,16 @@ import pyarrow as pa
 from pyspark import BarrierTaskContext
 
 from radspark.engine.caches import open_cache
+from radspark.engine.devices import give_back_memory, take_device
 from radspark.engine.feeding import RoundJob, fill_cache, held_shards, open_shards
 from radspark.engine.worker_log import worker_log
+from radspark.errors import SetupError
 from radspark.training.room import NoRoomError
 from radspark.training.shards import Move, plan_moves, seat_workers
 
 if TYPE_CHECKING:
+    import torch
+
     from radspark.engine.channel import WorkerEnd
     from radspark.training.cache import ShardCache
     from radspark.training.collective import Group
@@ -74,17 +78,19 @@ def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, line: Line, 
     worker = context.partitionId()
     try:
         with WorkerEnd(line.driver, line.token, worker) as end, open_cache(job, worker=worker) as cache:
+            device = take_device(spec.recipe.training.device, context)
             fill_cache(cache, batches, job, worker)
-            yield from _join(cache, job, spec, worker=worker, address=_own_address(context), line=end)
+            yield from _join(cache, job, spec, worker=worker, address=_own_address(context), line=end, device=device)
     except Exception as error:  # noqa: BLE001  every failure travels to the driver as a row
         kind, text = tell_failure(error)
         with worker_log(job.round_name, f"task {worker}"):
             logger.info("gave up: %s (%s)", kind, type(error).__name__)
         yield _row(kind, worker, text.encode())
+    give_back_memory(spec.recipe.training.device)
 
 
 def _join(
-    cache: ShardCache, job: RoundJob, spec: Any, *, worker: int, address: str, line: WorkerEnd
+    cache: ShardCache, job: RoundJob, spec: Any, *, worker: int, address: str, line: WorkerEnd, device: torch.device
 ) -> Iterator[pa.RecordBatch]:
     """Meet the others and take part in the round."""
     from radspark.training.collective import open_store
@@ -93,11 +99,11 @@ def _join(
     facts = {"address": address, "port": store.port, "cache": cache.place, "held": held_shards(cache, job)}
     seat = take_seat(line.gather(facts), worker, job)
     with worker_log(job.round_name, f"rank {seat.rank}"):
-        yield from _take_part(cache, job, spec, seat=seat, store=store, line=line)
+        yield from _take_part(cache, job, spec, seat=seat, store=store, line=line, device=device)
 
 
 def _take_part(
-    cache: ShardCache, job: RoundJob, spec: Any, *, seat: Seat, store: Any, line: WorkerEnd
+    cache: ShardCache, job: RoundJob, spec: Any, *, seat: Seat, store: Any, line: WorkerEnd, device: torch.device
 ) -> Iterator[pa.RecordBatch]:
     """Train, or say which shards nobody holds."""
     from radspark.training.collective import join_group, reach_store
@@ -109,13 +115,15 @@ def _take_part(
         return
     if seat.rank != 0:
         store = reach_store(seat.hosts[0], seat.first_port, timeout_seconds=STORE_SECONDS)
-    with join_group(store, rank=seat.rank, hosts=seat.hosts, timeout_seconds=EXCHANGE_SECONDS) as group:
+    with join_group(
+        store, rank=seat.rank, hosts=seat.hosts, timeout_seconds=EXCHANGE_SECONDS, device=device.type
+    ) as group:
         every_part = {name: job.size(name) for name in job.names(range(job.num_shards))}
         shards = job.shards(seat.rank)
-        logger.info("one of %d workers, with shards %d to %d", group.size, shards.start, shards.stop - 1)
+        logger.info("one of %d workers, with shards %d to %d, on %s", group.size, shards.start, shards.stop - 1, device)
         cache.keep(job.names(seat.kept))
         move_shards(seat.moves, cache, sizes=every_part, group=group)
-        yield from _train(cache, job, spec, group=group, line=line)
+        yield from _train(cache, job, spec, group=group, line=line, device=device)
 
 
 def take_seat(workers: list[dict[str, Any]], worker: int, job: RoundJob) -> Seat:
@@ -142,7 +150,9 @@ def _own_address(context: BarrierTaskContext) -> str:
     return socket.gethostbyname(host)
 
 
-def _train(cache: ShardCache, job: RoundJob, spec: Any, *, group: Group, line: WorkerEnd) -> Iterator[pa.RecordBatch]:
+def _train(
+    cache: ShardCache, job: RoundJob, spec: Any, *, group: Group, line: WorkerEnd, device: torch.device
+) -> Iterator[pa.RecordBatch]:
     import torch
 
     from radspark.training.round import run_round
@@ -158,6 +168,7 @@ def _train(cache: ShardCache, job: RoundJob, spec: Any, *, group: Group, line: W
         validation=shards.get("validation", {}),
         group=group,
         on_step=line.send_step if is_first else _tell_nobody,
+        device=device,
     )
     if outcome.steps:
         seconds = sum(step.seconds for step in outcome.steps)
@@ -183,6 +194,8 @@ def tell_failure(error: Exception) -> tuple[str, str]:
 
     if isinstance(error, NoRoomError):
         return "no_room", str(error)
+    if isinstance(error, SetupError):
+        return "setup", str(error)
     kind = "disk_full" if isinstance(error, OSError) and error.errno in FULL else "error"
     if isinstance(error, LineLostError) or is_from_exchange(error):
         kind = "lost_peer"

@@ -20,6 +20,7 @@ from radspark.frames.leftovers import claim_folder
 
 if TYPE_CHECKING:
     from pyspark import SparkConf
+    from pyspark.resource import ResourceProfile
     from pyspark.sql import SparkSession
 
 logger = logging.getLogger(__name__)
@@ -88,18 +89,31 @@ def get_session(
     return _start(target, options, app_name=app_name, quiet=quiet)
 
 
-def count_slots(spark: SparkSession) -> int | None:
-    """Tasks that can run at once now: the number that Spark compares a barrier stage with. None on Spark Connect."""
+def count_slots(spark: SparkSession, profile: ResourceProfile | None = None) -> int | None:
+    """Tasks that can run at once now: the number that Spark compares a barrier stage with. None on Spark Connect.
+
+    Args:
+        profile: what each task asks for; None asks for what Spark's configuration says.
+    """
     if is_connect(spark):
         return None
     context = spark.sparkContext._jsc.sc()
-    profile = context.resourceProfileManager().defaultResourceProfile()
-    return int(context.maxNumConcurrentTasks(profile))
+    profiles = context.resourceProfileManager()
+    if profile is None:
+        return int(context.maxNumConcurrentTasks(profiles.defaultResourceProfile()))
+    asked = profile._java_resource_profile
+    profiles.addResourceProfile(asked)  # Spark counts for those that it knows; one that it knows is not added again
+    return int(context.maxNumConcurrentTasks(asked))
 
 
 def is_connect(spark: SparkSession) -> bool:
     """True for a Spark Connect client, which has no JVM and no RDDs at hand."""
     return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def is_embedded(spark: SparkSession) -> bool:
+    """True for a Spark inside this machine, whose tasks run beside the driver and get no resources by stage."""
+    return not is_connect(spark) and str(spark.sparkContext.master).partition("[")[0] == "local"
 
 
 def _find_running() -> SparkSession | None:

@@ -98,12 +98,7 @@ class XRayClassifier(
         recipe = self.getRecipe()
         labels = self._label_set()
         spark = dataset.sparkSession
-        num_workers = choose_num_workers(
-            spark,
-            recipe.training.num_workers,
-            cores_per_worker=recipe.training.cores_per_worker,
-            synchronizer=recipe.training.synchronizer,
-        )
+        num_workers = choose_num_workers(spark, recipe.training)
         check_metric(recipe.training.metric, METRICS, setting="training.metric")
         columns = self._columns(dataset)
         recipe = with_preparation_of(recipe, dataset, columns.image)

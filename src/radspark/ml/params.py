@@ -27,6 +27,7 @@ RECIPE_PARAMS: dict[str, tuple[str, str]] = {
     "numWorkers": ("training", "num_workers"),
     "numShards": ("training", "num_shards"),
     "coresPerWorker": ("training", "cores_per_worker"),
+    "device": ("training", "device"),
     "synchronizer": ("training", "synchronizer"),
     "exchange": ("training", "exchange"),
     "cacheLevel": ("training", "cache_level"),
@@ -106,6 +107,7 @@ class TrainingParams(SampleParams):
     numWorkers = param("numWorkers", "Spark tasks that train; default: every free slot", TypeConverters.toInt)
     numShards = param("numShards", "fixed parts of the samples, which decide the result", TypeConverters.toInt)
     coresPerWorker = param("coresPerWorker", "threads of a worker", TypeConverters.toInt)
+    device = param("device", "what a worker trains on: cpu, or cuda, a GPU of its own", TypeConverters.toString)
     synchronizer = param("synchronizer", "how gradients are summed: collective or sliced", TypeConverters.toString)
     exchange = param("exchange", "in what gradients travel: float32 or bfloat16", TypeConverters.toString)
     cacheLevel = param("cacheLevel", "where executors keep samples: disk, memory or none", TypeConverters.toString)

@@ -10,7 +10,7 @@ from radspark.settings.optimizer import OptimizerSettings
 from radspark.settings.plain import from_dict, to_dict
 from radspark.settings.recipe import PRESETS, Recipe
 from radspark.settings.schedule import PHASES, Constant, Cosine, Phase, Plateau, Polynomial, StepDecay, Warmup
-from radspark.settings.training import CacheLevel, DecisionSettings, Synchronizer, TrainingSettings
+from radspark.settings.training import CacheLevel, DecisionSettings, Device, Synchronizer, TrainingSettings
 
 __all__ = [
     "PHASES",
@@ -21,6 +21,7 @@ __all__ = [
     "Cosine",
     "DataSettings",
     "DecisionSettings",
+    "Device",
     "ModelSettings",
     "OptimizerSettings",
     "Phase",

@@ -9,6 +9,7 @@ from radspark.settings.checks import require
 
 CacheLevel = Literal["disk", "memory", "none"]
 Synchronizer = Literal["collective", "sliced"]
+Device = Literal["cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class TrainingSettings:
     """Fixed parts of the training samples, which decide the result; None takes the workers of the first round."""
     cores_per_worker: int = 1
     """Threads of torch in a worker."""
+    device: Device = "cpu"
+    """What a worker trains on: processors, or with `cuda` a GPU of its own, which Spark grants; `collective` alone."""
     synchronizer: Synchronizer = "collective"
     """How gradients are summed: `collective`, by the workers among themselves, many steps a Spark job; or `sliced`,
     through Spark's shuffle, each step a job of its own, which also runs where executors come and go by themselves."""
@@ -67,6 +70,10 @@ class TrainingSettings:
         require(
             not isinstance(weights, tuple) or (bool(weights) and min(weights) > 0),
             f"training.positive_weights must all be above 0, one for each finding, got {weights}.",
+        )
+        require(
+            self.device == "cpu" or self.synchronizer == "collective",
+            f"training.device {self.device} needs training.synchronizer collective, got {self.synchronizer}.",
         )
         require(self.round_minutes > 0, f"training.round_minutes must be above 0, got {self.round_minutes}.")
         require(
