@@ -38,6 +38,14 @@ def test_a_file_of_figures_is_read(radspark: Radspark, tmp_path: Path) -> None:
     assert "figures: node 7" in radspark(*SMALL, "--memory", 16, "--machine", file).out
 
 
+def test_a_worker_for_each_gpu_is_planned_and_asked_for(radspark: Radspark, tmp_path: Path) -> None:
+    file = tmp_path / "node.json"
+    save_machine(replace(REFERENCE, device="cuda"), file)
+    said = radspark(*SMALL, "--memory", 16, "--gpus", 2, "--machine", file).out
+    assert "--conf spark.executor.cores=2" in said and "--conf spark.executor.resource.gpu.amount=2" in said
+    assert "--shards 4 --device cuda" in said
+
+
 def test_gpus_are_not_planned_with_a_processors_figures(radspark: Radspark) -> None:
     assert "--calibrate --gpus 2" in radspark(*SMALL, "--memory", 16, "--gpus", 2).sentence
 

@@ -56,3 +56,4 @@ def test_sparks_settings_give_each_worker_a_core_and_its_memory() -> None:
     conf = layout.spark_conf()
     assert (conf["spark.executor.instances"], conf["spark.executor.cores"]) == ("16", "30")
     assert int(conf["spark.executor.memoryOverhead"][:-1]) * 2**20 >= 30 * layout.worker_gb * 1e9
+    assert "spark.executor.resource.gpu.amount" not in conf

@@ -176,9 +176,8 @@ def _show(plan: Plan, backbone: str) -> None:
     say("\nto paste:")
     words = [word for item in plan.layout.spark_conf().items() for word in ("--conf", "=".join(item))]
     words += ["--batch-size", str(plan.layout.batch_size), "--shards", str(plan.layout.num_shards)]
+    words += ["--device", "cuda"] if plan.layout.on_gpus else []
     say(f"  {shlex.join(words)}")
-    if plan.cluster.gpus:
-        say("\nradspark trains on processors only so far: GPUs are planned for, not used.", style="yellow")
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

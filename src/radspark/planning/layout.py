@@ -37,6 +37,8 @@ class Layout:
     """Memory of a worker at its peak."""
     heap_gb: float
     """Of an executor's JVM."""
+    on_gpus: bool = False
+    """Each worker has one of its own."""
 
     @property
     def workers(self) -> Workers:
@@ -50,11 +52,13 @@ class Layout:
 
     def spark_conf(self) -> dict[str, str]:
         """What to give Spark with --conf; memory in MiB, rounded up."""
+        gpus = {"spark.executor.resource.gpu.amount": str(self.workers_per_executor)} if self.on_gpus else {}
         return {
             "spark.executor.instances": str(self.executors),
             "spark.executor.cores": str(self.workers_per_executor),
             "spark.executor.memory": f"{_mebibytes(self.heap_gb)}m",
             "spark.executor.memoryOverhead": f"{_mebibytes(self.workers_per_executor * self.worker_gb)}m",
+            **gpus,
             "spark.dynamicAllocation.enabled": "false",
         }
 
@@ -106,6 +110,7 @@ def plan_layout(job: Job, cluster: Cluster, load: Workload, machine: Machine) ->
         batch_size=batch_size,
         worker_gb=each,
         heap_gb=HEAP_GB + HEAP_GB_PER_WORKER * per_executor,
+        on_gpus=cluster.gpus > 0,
     )
 
 
