@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from radspark.metrics.intervals import PERCENTILE_INSTEAD, bootstrap_interval, why_no_interval
+from radspark.metrics.intervals import PERCENTILE_INSTEAD, bootstrap_interval, is_constant, why_no_interval
 
 SAMPLE = np.random.default_rng(0).exponential(size=40)
 
@@ -56,11 +56,21 @@ def test_an_interval_of_a_constant_is_that_constant() -> None:
 
 
 @pytest.mark.parametrize("kind", ["bca", "percentile"])
+def test_an_interval_whose_ends_meet_though_some_resamples_differ_says_so(kind: str) -> None:
+    values = np.append(np.ones(1980), np.full(20, 0.9))
+    interval = bootstrap_interval(values, estimate=1.0, influence_G=np.ones(3), level=0.95, kind=kind)
+    assert is_constant(interval)
+    assert why_no_interval(values, interval) == (
+        "all or nearly all resamples give the same value, which tells nothing of chance"
+    )
+
+
+@pytest.mark.parametrize("kind", ["bca", "percentile"])
 def test_no_interval_lies_beside_its_own_figure(kind: str) -> None:
     """Seen with 20 images: a mean average precision that nearly every resample raised, 0.251 in [.221, .244]."""
     values = np.linspace(0.24, 0.4, 2000)
     assert bootstrap_interval(values, estimate=0.241, influence_G=np.ones(3), level=0.95, kind=kind) is None
-    assert why_no_interval(values) == "nearly all resamples lie on one side of it"
+    assert why_no_interval(values, None) == "nearly all resamples lie on one side of it"
 
 
 def test_bias_beyond_what_the_resamples_hold_falls_back_to_percentiles_and_says_so() -> None:

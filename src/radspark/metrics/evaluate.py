@@ -103,30 +103,34 @@ def with_intervals(evaluation: Evaluation, resampled: Resampled, bootstrap: Boot
     """An evaluation with the intervals that resamples of the same samples give."""
     findings = {}
     for column, (name, finding) in enumerate(evaluation.findings.items()):
-        reasons = {
-            f"{measure}_ci": _why_no_interval(resampled, measure, column)
-            for measure in MEASURES
-            if measure not in finding.undefined
+        found = _intervals(resampled, column, bootstrap)
+        intervals = _telling(found)
+        missing = {
+            f"{measure}_ci": _why_no_interval(resampled, measure, column, interval)
+            for measure, interval in found.items()
+            if measure not in intervals and measure not in finding.undefined
         }
-        intervals = _intervals(resampled, column, bootstrap)
-        missing = {key: reason for key, reason in reasons.items() if key.removesuffix("_ci") not in intervals}
         findings[name] = replace(finding, intervals=intervals, undefined={**finding.undefined, **missing})
     mean_column = len(findings)
     return replace(
         evaluation,
         findings=findings,
-        mean_intervals=_intervals(resampled, mean_column, bootstrap),
-        weighted_mean_intervals=_intervals(resampled, mean_column + 1, bootstrap),
+        mean_intervals=_telling(_intervals(resampled, mean_column, bootstrap)),
+        weighted_mean_intervals=_telling(_intervals(resampled, mean_column + 1, bootstrap)),
         bootstrap=bootstrap,
     )
 
 
-def _intervals(resampled: Resampled, column: int, bootstrap: Bootstrap) -> dict[str, Interval]:
-    found = {measure: resampled.interval(measure, column, bootstrap) for measure in MEASURES}
+def _intervals(resampled: Resampled, column: int, bootstrap: Bootstrap) -> dict[str, Interval | None]:
+    return {measure: resampled.interval(measure, column, bootstrap) for measure in MEASURES}
+
+
+def _telling(found: Mapping[str, Interval | None]) -> dict[str, Interval]:
+    """Those that tell something of chance."""
     return {name: interval for name, interval in found.items() if interval is not None and not is_constant(interval)}
 
 
-def _why_no_interval(resampled: Resampled, measure: str, column: int) -> str:
+def _why_no_interval(resampled: Resampled, measure: str, column: int, interval: Interval | None) -> str:
     if not resampled.has_support(measure, column):
         return f"fewer than {MIN_PATIENTS} patients with a positive, or with a negative"
-    return why_no_interval(resampled.values[measure][:, column])
+    return why_no_interval(resampled.values[measure][:, column], interval)

@@ -62,16 +62,16 @@ def bootstrap_interval(
 
 
 def is_constant(interval: Interval) -> bool:
-    """Whether the resamples all give one value, such as the sensitivity of a threshold that nothing reaches."""
+    """Whether its ends meet, as for the sensitivity of a threshold that nothing, or hardly ever anything, reaches."""
     return interval.high - interval.low <= _ROUNDING
 
 
-def why_no_interval(resampled_B: Floats) -> str:
-    """The reason of a figure that is defined and has no interval."""
+def why_no_interval(resampled_B: Floats, interval: Interval | None) -> str:
+    """The reason of a figure that is defined and has no interval, or one that is constant."""
+    if interval is not None:
+        return "all or nearly all resamples give the same value, which tells nothing of chance"
     if np.isnan(resampled_B).sum() * 2 >= len(resampled_B):
         return "undefined in half of the resamples or more"
-    if np.nanmax(resampled_B) - np.nanmin(resampled_B) <= _ROUNDING:
-        return "all resamples give the same value, which tells nothing of chance"
     return "nearly all resamples lie on one side of it"
 
 
