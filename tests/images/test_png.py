@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -33,6 +34,18 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 def raw_png(header: bytes, pixels: bytes, *, extra: bytes = b"") -> bytes:
     idat = chunk(b"IDAT", zlib.compress(pixels))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + idat + chunk(b"IEND", b"")
+
+
+def watch_fast_decoder(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, str]]:
+    """The bytes that kornia-rs is given, and the mode that it is asked for."""
+    calls: list[tuple[bytes, str]] = []
+
+    def decode(data: bytes, shape: tuple[int, int], mode: str) -> np.ndarray:
+        calls.append((data, mode))
+        return decode_image_png_u8(data, shape, mode)
+
+    monkeypatch.setattr(png, "decode_image_png_u8", decode)
+    return calls
 
 
 @given(hnp.arrays(np.uint8, SHAPES))
@@ -116,13 +129,27 @@ def test_pixels_beyond_the_header_are_never_expanded() -> None:
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
 @pytest.mark.parametrize("bits", [8, 16])
-def test_what_expands_without_limit_beside_the_picture_is_never_expanded(
+def test_what_expands_without_limit_beside_the_picture_reaches_no_decoder(
     monkeypatch: pytest.MonkeyPatch, kind: bytes, bits: int
 ) -> None:
     monkeypatch.setattr(PngImagePlugin, "_safe_zlib_decompress", pytest.fail)
+    fast = watch_fast_decoder(monkeypatch)
     beside = chunk(kind, b"k\0\0" + zlib.compress(bytes(50_000_000)))
     data = raw_png(struct.pack(">IIBBBBB", 1, 1, bits, 0, 0, 0, 0), b"\0\7\0"[: 1 + bits // 8], extra=beside)
     assert decode_radiograph(data).pixels[0, 0] == 7 << (bits - 8)
+    assert [kind in seen for seen, _ in fast] == [False] * (bits == 8)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_file_of_many_tiny_chunks_takes_no_more_than_its_bytes_again(bits: int) -> None:
+    tiny = b"".join(chunk(b"%04x" % i, b"") for i in range(50_000))
+    data = raw_png(struct.pack(">IIBBBBB", 1, 1, bits, 0, 0, 0, 0), b"\0\7\0"[: 1 + bits // 8], extra=tiny)
+    tracemalloc.start()
+    image = decode_radiograph(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert image.pixels[0, 0] == 7 << (bits - 8)
+    assert peak < len(data)
 
 
 def test_a_wrong_checksum_is_noticed_beside_the_picture_too() -> None:
@@ -160,33 +187,21 @@ def test_limits_can_be_raised() -> None:
     assert decode_radiograph(data, limits=ImageLimits(max_pixels=20_000)).pixels.shape == (100, 200)
 
 
-def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The modes that kornia-rs is asked for."""
-    modes: list[str] = []
-
-    def decode(data: bytes, shape: tuple[int, int], mode: str) -> np.ndarray:
-        modes.append(mode)
-        return decode_image_png_u8(data, shape, mode)
-
-    monkeypatch.setattr(png, "decode_image_png_u8", decode)
-    return modes
-
-
 @pytest.mark.parametrize(("mode", "asked"), [("L", "mono"), ("RGB", "rgb"), ("RGBA", "rgba")])
 def test_plain_8_bit_takes_the_fast_decoder(monkeypatch: pytest.MonkeyPatch, mode: str, asked: str) -> None:
-    modes = count_calls(monkeypatch)
+    calls = watch_fast_decoder(monkeypatch)
     decode_radiograph(encode(Image.new(mode, (9, 5))))
-    assert modes == [asked]
+    assert [mode for _, mode in calls] == [asked]
 
 
 def test_what_turns_moves_or_expands_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    modes = count_calls(monkeypatch)
+    calls = watch_fast_decoder(monkeypatch)
     exif = Image.Exif()
     exif[0x0112] = 6
     upright = np.arange(6, dtype=np.uint8).reshape(2, 3)
     turned = decode_radiograph(encode(Image.fromarray(upright), exif=exif))
     np.testing.assert_array_equal(turned.pixels, np.rot90(upright, -1))
-    assert modes == []
+    assert calls == []
 
 
 def test_what_the_fast_decoder_refuses_is_read_by_pillow(monkeypatch: pytest.MonkeyPatch) -> None:

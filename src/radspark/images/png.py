@@ -9,7 +9,7 @@ import functools
 import io
 import struct
 import zlib
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,16 +27,9 @@ _PLAIN_COLORS: Final = {0: "mono", 2: "rgb", 6: "rgba"}
 """Color types (PNG specification 11.2.1) that kornia-rs is given, by its names."""
 _NOT_PLAIN: Final = frozenset({b"eXIf", b"acTL", b"tRNS"})
 """Chunks that turn, move or see through the picture."""
-_BESIDE: Final = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
-"""Text and color profiles: they say nothing of the greys, and some expand without limit. No decoder sees them."""
-
-
-class Chunk(NamedTuple):
-    """A part of a PNG file: `data[start:end]`, with its length and checksum."""
-
-    kind: bytes
-    start: int
-    end: int
+_OF_THE_PICTURE: Final = _NOT_PLAIN | {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"fcTL"}
+"""No decoder sees others: text and color profiles say nothing of the greys, some expand without limit, and an empty
+chunk of 12 bytes takes a decoder more."""
 
 
 def is_png(data: bytes) -> bool:
@@ -64,11 +57,7 @@ def decode_png(data: bytes, limits: ImageLimits, *, sixteen_bit: str = "full") -
     """
     width, height = read_png_size(data)
     limits.check_size(width, height)
-    chunks = check_png_chunks(data)
-    kinds = frozenset(chunk.kind for chunk in chunks)
-    if kinds & _BESIDE:
-        kept = (data[chunk.start : chunk.end] for chunk in chunks if chunk.kind not in _BESIDE)
-        data = b"".join((SIGNATURE, *kept))
+    kinds, data = keep_picture(data)
     plain = _decode_plain(data, width, height, kinds)
     if plain is not None:
         return plain
@@ -111,8 +100,10 @@ def read_png_size(data: bytes) -> tuple[int, int]:
     return width, height
 
 
-def check_png_chunks(data: bytes) -> list[Chunk]:
-    """All chunks, each whole and with its checksum met; Pillow does not check those of the pixels.
+def keep_picture(data: bytes) -> tuple[frozenset[bytes], bytes]:
+    """A file's chunks that make up the picture: their kinds, and the file of them alone.
+
+    All chunks must be whole and meet their checksum; Pillow does not check those of the pixels.
 
     Raises:
         UnreadableImageError: says whether the file is cut short or changed.
@@ -120,7 +111,9 @@ def check_png_chunks(data: bytes) -> list[Chunk]:
     view = memoryview(data)
     start = len(SIGNATURE)
     kind = b""
-    chunks = []
+    kinds = set()
+    kept = io.BytesIO()
+    kept.write(SIGNATURE)
     while kind != b"IEND":
         if start + 12 > len(data):
             raise UnreadableImageError("PNG cut short: the file is truncated.")
@@ -130,6 +123,8 @@ def check_png_chunks(data: bytes) -> list[Chunk]:
             raise UnreadableImageError("PNG cut short: the file is truncated.")
         if zlib.crc32(view[start + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
             raise UnreadableImageError("PNG with a wrong checksum: the file was damaged after it was written.")
-        chunks.append(Chunk(kind, start, end + 4))
+        if kind in _OF_THE_PICTURE:
+            kinds.add(kind)
+            kept.write(view[start : end + 4])
         start = end + 4
-    return chunks
+    return frozenset(kinds), kept.getvalue()
