@@ -130,6 +130,21 @@ def test_leftovers_of_a_run_without_a_checkpoint_are_cleared(
     assert not list(run.rglob("best-*")) and not list(run.rglob("events"))
 
 
+@pytest.mark.parametrize(("synchronizer", "said"), [("collective", "choose sliced"), ("sliced", "no-data")])
+def test_only_sliced_goes_on_where_executors_come_and_go(
+    spark: SparkSession,
+    tmp_path: Path,
+    radspark: Radspark,
+    monkeypatch: pytest.MonkeyPatch,
+    synchronizer: str,
+    said: str,
+) -> None:
+    elastic = spark.sparkContext.getConf().set("spark.dynamicAllocation.enabled", "true")
+    monkeypatch.setattr(spark.sparkContext, "_conf", elastic)
+    words = train_words(tmp_path / "no-data", tmp_path / "run", "--synchronizer", synchronizer)
+    assert said in radspark(*words).sentence
+
+
 def test_keep_last_has_a_report_also_when_it_is_resumed_at_its_end(
     nih_data: Path, tmp_path: Path, radspark: Radspark
 ) -> None:
