@@ -59,7 +59,7 @@ def train_to_folder(
     with working("starting Spark ..."):
         spark = get_session(master=master, conf=conf)
     choose_num_workers(spark, recipe.training)
-    with working_on(spark, "matching labels and radiographs"):
+    with working("matching labels and radiographs ..."):
         matched = match_labels(spark, data.sources, split=data.split, findings=data.findings)
     say(matched.counts.summary())
     if not matched.counts.by_split["validation"]:
