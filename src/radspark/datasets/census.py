@@ -77,7 +77,7 @@ def take_census(table: DataFrame, *, lists: DataFrame | None = None, files: Data
     Args:
         table: `image_id, patient_id, split` of each row; and, if it has one, a column `problem`: a sentence on what is
             wrong with the row, or null.
-        lists: `image_id, split` as published lists name them.
+        lists: `image_id, split` as lists of splits name them.
         files: `stem, num_files` of the radiographs that are there, with a row per stem.
     """
     problem = {PROBLEM: F.col(PROBLEM)} if PROBLEM in table.columns else {}

@@ -29,6 +29,7 @@ LABEL_TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 """Names of the label table, the best first."""
 BOX_TABLE = "BBox_List_2017.csv"
 OFFICIAL_LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
+_LISTS_REMEDY = "put the list that belongs to the table beside it, or use split_policy='patient'"
 IMAGES = ImageFiles(folders=("images", "images_*", "dicom"))
 BOX_FRAME_PIXELS = 1024
 """Side of the frame that boxes are given in: the released PNGs'."""
@@ -63,7 +64,7 @@ def read_nih(spark: SparkSession, data_dir: Folder, *, official: bool, rules: No
         IMAGES,
         name,
         official_splits=tuple(OFFICIAL_LISTS),
-        lists=None if lists is None else SplitLists(lists, OFFICIAL_LISTS),
+        lists=None if lists is None else SplitLists(lists, OFFICIAL_LISTS, remedy=_LISTS_REMEDY),
     )
 
 

@@ -15,6 +15,7 @@ from radspark.datasets.census import Census, take_census
 from radspark.datasets.leaks import check_no_leak, find_places
 from radspark.datasets.registry import get_dataset
 from radspark.datasets.schema import PROBLEM, LabelTable, SplitLists, to_label_table
+from radspark.datasets.split_file import list_split_file
 from radspark.datasets.splits import check_split_settings
 from radspark.datasets.tables import Folder
 from radspark.errors import LabelTableError, SplitError
@@ -86,7 +87,8 @@ def open_labels(spark: SparkSession, source: Source, *, split: SplitSettings | N
     if policy.needs_official and "validation" in table.official_splits:
         split = dataclasses.replace(split, validation_share=0.0)
     frame = _without_soft_labels_outside_training(policy.assign(to_label_table(table.frame), split))
-    return dataclasses.replace(table, frame=frame, may_leak=policy.leaks_patients)
+    lists = table.lists if split.split_file is None else list_split_file(spark, split.split_file)
+    return dataclasses.replace(table, frame=frame, lists=lists, may_leak=policy.leaks_patients)
 
 
 def check_labels(
@@ -102,7 +104,7 @@ def check_labels(
     Raises:
         LabelTableError: no rows, rows without image or patient, repeated images, or a value that the data set does not
             have.
-        SplitError: an official list is faulty, or a patient stands in two splits.
+        SplitError: a list of splits is faulty, or a patient stands in two splits.
     """
     lists = None if table.lists is None else table.lists.frame
     census = take_census(table.frame, lists=lists, files=files)
@@ -134,21 +136,15 @@ def _check_rows(census: Census, table: LabelTable) -> None:
 
 
 def _check_lists(census: Census, lists: SplitLists, *, file: str) -> None:
-    """Check that each official list names images of the table, and none that another names."""
+    """Check that each list names images of the table, and none that another names."""
     for split, name in lists.files.items():
         count = census.lists.get(split)
         if count is None:
-            raise SplitError(f"{name} is empty; download it again, or use split_policy='patient'.")
+            raise SplitError(f"{name} is empty; {lists.remedy}.")
         if count.shared:
-            raise SplitError(
-                f"{' and '.join(lists.files.values())} share {count.shared} images; "
-                "download them again, or use split_policy='patient'."
-            )
+            raise SplitError(f"{' and '.join(lists.files.values())} share {count.shared} images; {lists.remedy}.")
         if not count.labeled:
-            raise SplitError(
-                f"{name} names no image of {file} (its first is {count.example}); "
-                "put the list that belongs to the table beside it, or use split_policy='patient'."
-            )
+            raise SplitError(f"{name} names no image of {file} (its first is {count.example}); {lists.remedy}.")
         if count.labeled < count.listed:
             logger.warning("%s names %d images that have no row in %s", name, count.listed - count.labeled, file)
 

@@ -66,12 +66,14 @@ class ImageFiles:
 
 @dataclass(frozen=True)
 class SplitLists:
-    """Published lists of the images of each split."""
+    """Lists that name the images of splits."""
 
     frame: DataFrame
     """`image_id, split`, as they stand there."""
     files: Mapping[str, str]
-    """Split to the name of its list."""
+    """What stands in `split` to the name of its list."""
+    remedy: str
+    """What the user can do about a faulty one, for messages."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class LabelTable:
     official_splits: tuple[str, ...] = ()
     """Splits that the publisher made; without `validation`, validation is cut out of `train`."""
     lists: SplitLists | None = None
-    """Where the official parts were published beside the table, if they were asked for."""
+    """Of the official parts, where they were published beside the table and asked for; or what the user gave."""
     may_leak: bool = False
     """Whether a patient can stand in two splits by the policy that was chosen."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)

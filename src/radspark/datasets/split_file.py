@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 
 from radspark.datasets.columns import blank_to_null
-from radspark.datasets.schema import SPLITS
+from radspark.datasets.schema import SPLITS, SplitLists
 from radspark.errors import SplitError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-logger = logging.getLogger(__name__)
 
 COLUMNS = ("image_id", "split")
 
@@ -28,21 +26,14 @@ def split_by_file(frame: DataFrame, file: str) -> DataFrame:
             blank split is none.
 
     Raises:
-        SplitError: no such file, a column is missing, a split of another name, an image named twice, or none that the
-            label table has.
+        SplitError: no such file, a column is missing, a split of another name, or an image named twice.
     """
     listed = read_split_file(frame.sparkSession, file)
-    known = frame.select("image_id", F.lit(1).alias("known"))
-    row = (
-        listed.join(known, "image_id", "left")
-        .agg(
-            F.count("*").alias("rows"),
-            F.count_distinct("image_id").alias("images"),
-            F.count("known").alias("known"),
-            F.min(F.when(~F.col("split").isin(*SPLITS), F.col("split"))).alias("strange"),
-        )
-        .first()
-    )
+    row = listed.agg(
+        F.count("*").alias("rows"),
+        F.count_distinct("image_id").alias("images"),
+        F.min(F.when(~F.col("split").isin(*SPLITS), F.col("split"))).alias("strange"),
+    ).first()
     assert row is not None, "an aggregate always has a row"
     if row["strange"] is not None:
         raise SplitError(f"{file} has the split {row['strange']!r}; a split is one of {', '.join(SPLITS)}, or blank.")
@@ -50,14 +41,18 @@ def split_by_file(frame: DataFrame, file: str) -> DataFrame:
         raise SplitError(
             f"{file} names {row['rows'] - row['images']} images twice or not at all; keep one row for each."
         )
-    if not row["known"]:
-        raise SplitError(
-            f"{file} names {row['rows']} images, but none of the label table; give the list that was written for it "
-            "(`radspark data check --out DIR` writes one)."
-        )
-    if row["known"] < row["rows"]:
-        logger.warning("the split file names %d images that have no row in the label table", row["rows"] - row["known"])
     return frame.drop("split").join(listed, "image_id", "left")
+
+
+def list_split_file(spark: SparkSession, file: str) -> SplitLists:
+    """The images of a split file, to be compared with those of the label table when that is read.
+
+    Raises:
+        SplitError: as `read_split_file`.
+    """
+    listed = read_split_file(spark, file).withColumn("split", F.lit("any"))
+    remedy = "give the list that was written for the label table (`radspark data check --out DIR` writes one)"
+    return SplitLists(listed, {"any": PurePosixPath(file).name}, remedy)
 
 
 def read_split_file(spark: SparkSession, file: str) -> DataFrame:
