@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from radspark.frames import get_session
-from radspark.frames.session import count_slots
+from radspark.frames.session import count_slots, local_conf
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -56,7 +56,15 @@ def test_local_spark_listens_on_this_machine_only(spark: SparkSession) -> None:
 
 
 def test_local_spark_shuffles_into_few_partitions(spark: SparkSession) -> None:
-    assert spark.conf.get("spark.sql.shuffle.partitions") == "16"
+    assert spark.conf.get("spark.sql.shuffle.partitions") == local_conf()["spark.sql.shuffle.partitions"]
+
+
+@pytest.mark.parametrize(("cores", "partitions"), [(2, "16"), (64, "64"), (None, "16")])
+def test_what_was_shuffled_is_worked_on_by_every_core(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, partitions: str
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert local_conf()["spark.sql.shuffle.partitions"] == partitions
 
 
 def test_executors_run_the_drivers_python(spark: SparkSession) -> None:

@@ -40,15 +40,6 @@ DEFAULT_CONF: Mapping[str, str] = {
 }
 """What radspark sets where neither the caller nor the cluster's own configuration does."""
 
-LOCAL_CONF: Mapping[str, str] = {
-    "spark.ui.enabled": "false",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    # Spark's 200 are for a cluster: here most of them would be empty, and each costs a file a task.
-    "spark.sql.shuffle.partitions": "16",
-}
-"""The same, for masters that live inside this machine."""
-
 _CHATTER = re.compile(r"^\s+at |^WARNING: |^Using |^Setting |^To adjust |\b(?:INFO|WARN) ")
 
 LOCAL_HEAP = "1g"
@@ -116,6 +107,18 @@ def is_embedded(spark: SparkSession) -> bool:
     return not is_connect(spark) and str(spark.sparkContext.master).partition("[")[0] == "local"
 
 
+def local_conf() -> dict[str, str]:
+    """What radspark sets beside `DEFAULT_CONF`, for masters that live inside this machine."""
+    return {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        # Spark's 200 are for a cluster: here most of them would be empty, and each costs a file a task. But images that
+        # were joined with their labels are decoded and scored in so many tasks.
+        "spark.sql.shuffle.partitions": str(max(16, os.cpu_count() or 1)),
+    }
+
+
 def _find_running() -> SparkSession | None:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
@@ -154,7 +157,7 @@ def _start(target: str | None, options: dict[str, str], *, app_name: str, quiet:
         settings = SparkConf().setAll(list(options.items()))
         _fill(settings, {"spark.master": "local[*]", **DEFAULT_CONF})
         if local:
-            _fill(settings, LOCAL_CONF)
+            _fill(settings, local_conf())
             if "SPARK_LOCAL_DIRS" not in os.environ:
                 _fill(settings, {"spark.local.dir": str(_local_dir())})
         try:
