@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import psutil
@@ -30,10 +33,31 @@ def disks(tmp_path: Path, **free: int) -> Room:
     )
 
 
-@pytest.mark.parametrize("part", ["", "worker-1"])
-def test_what_other_workers_of_the_executor_keep_counts(tmp_path: Path, part: str) -> None:
+def part_of(room: Room, *, shared: bool) -> AbstractContextManager[str]:
+    return nullcontext("") if shared else room.private()
+
+
+def kill_within(block: AbstractContextManager[object]) -> None:
+    """A process that is inside the block is killed there."""
+    entered, tell = os.pipe()
+    if (process := os.fork()) == 0:
+        try:
+            with block:
+                os.write(tell, b".")
+                signal.pause()
+        finally:
+            os._exit(1)
+    os.close(tell)
+    assert os.read(entered, 1)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    os.close(entered)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_other_workers_of_the_executor_keep_counts(tmp_path: Path, shared: bool) -> None:
     room = Room((tmp_path / "a", tmp_path / "b"), limit_bytes=10 * SAMPLE_BYTES)
-    with cache(room, part="worker-0").new({SHARD: 6}):
+    with part_of(room, shared=shared) as part, room.private() as other, cache(room, other).new({SHARD: 6}):
         with pytest.raises(NoRoomError, match=r"would keep 0.011 GB, and training.cache_gb is 0.010; raise it"):
             cache(room, part).fill({OTHER: 5}, [])
         with cache(room, part).new({OTHER: 4}):
@@ -80,8 +104,6 @@ def test_shards_lie_on_the_roomiest_disk_and_are_found_there(tmp_path: Path) -> 
     assert (tmp_path / "b" / SHARD.folder).is_dir()
     assert (tmp_path / "a" / OTHER.folder).is_dir()
     assert [len(cache(room).open(name, size)) for name, size in ((SHARD, 8), (OTHER, 2))] == [8, 2]
-    cache(room).remove()
-    assert not any(cache(room).holds(name) for name in (SHARD, OTHER))
 
 
 def test_a_disk_that_others_have_filled_is_passed_over(tmp_path: Path) -> None:
@@ -105,16 +127,56 @@ def test_two_folders_on_one_disk_have_its_room_once(tmp_path: Path) -> None:
         cache(room).fill({SHARD: 5, OTHER: 5}, [])
 
 
-@pytest.mark.parametrize("part", ["", "worker-1"])
-def test_what_is_not_kept_goes_with_its_room(tmp_path: Path, part: str) -> None:
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_is_not_kept_goes_with_its_room(tmp_path: Path, shared: bool) -> None:
     room = Room((tmp_path / "a", tmp_path / "b"), limit_bytes=10 * SAMPLE_BYTES)
-    with cache(room, part).new({SHARD: 6, OTHER: 4}):
+    with part_of(room, shared=shared) as part:
+        with cache(room, part).new({SHARD: 6, OTHER: 4}):
+            pass
+        cache(room, part).keep([SHARD])
+        with cache(room, part).new({ShardName("validation", 0, 2): 4}):
+            pass
+        assert cache(room, part).holds(SHARD)
+        assert not cache(room, part).holds(OTHER)
+
+
+def test_who_takes_room_while_another_removes_waits_until_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Room((tmp_path / "a",), limit_bytes=10 * SAMPLE_BYTES)
+    with cache(room).new({SHARD: 8}):
         pass
-    cache(room, part).keep([SHARD])
-    with cache(room, part).new({ShardName("validation", 0, 2): 4}):
+    removing, remove = threading.Event(), shutil.rmtree
+
+    def remove_slowly(*folder: Path, **choices: bool) -> None:
+        removing.set()
+        time.sleep(0.2)
+        remove(*folder, **choices)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_slowly)
+    other = threading.Thread(target=cache(room).keep, args=[[]])
+    other.start()
+    assert removing.wait(10)
+    with cache(room).new({OTHER: 8}):
         pass
-    assert cache(room, part).holds(SHARD)
-    assert not cache(room, part).holds(OTHER)
+    other.join()
+    assert cache(room).holds(OTHER)
+
+
+def test_what_a_killed_worker_was_writing_goes(tmp_path: Path) -> None:
+    room = Room((tmp_path / "a", tmp_path / "b"), limit_bytes=5 * SAMPLE_BYTES)
+    kill_within(cache(room).new({SHARD: 4}))
+    with cache(room).new({SHARD: 4}):
+        pass
+    assert cache(room).holds(SHARD)
+
+
+def test_a_killed_workers_own_samples_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    room = Room((tmp_path / "a", tmp_path / "b"))
+    kill_within(room.private())
+    with room.private() as first, room.private() as second:
+        assert {path.name for path in tmp_path.glob("*/.private-*")} == {first, second}
+    assert not any(tmp_path.glob("*/.private-*"))
 
 
 def test_a_gigabyte_of_the_disk_and_of_the_memory_is_spared(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import psutil
@@ -22,17 +22,15 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  its files are in a folder of mod
 
 
 @contextmanager
-def open_cache(job: RoundJob, *, worker: int) -> Iterator[ShardCache]:
+def open_cache(job: RoundJob) -> Iterator[ShardCache]:
     """The samples that workers of this executor share; with level `none` a worker's own, which go with the block."""
-    room = _room(job)
-    if job.cache_level != "none":
-        yield ShardCache(room, image_size=job.image_size, num_findings=job.num_findings)
-        return
-    cache = ShardCache(room, image_size=job.image_size, num_findings=job.num_findings, part=f"worker-{worker}")
-    try:
-        yield cache
-    finally:
-        cache.remove()
+    with _room(job).private() if job.cache_level == "none" else nullcontext("") as part:
+        yield shared_cache(job, part)
+
+
+def shared_cache(job: RoundJob, part: str = "") -> ShardCache:
+    """The samples that workers of this executor share, whatever the level, unless they are in a private `part`."""
+    return ShardCache(_room(job), image_size=job.image_size, num_findings=job.num_findings, part=part)
 
 
 def remove_cache(nothing: Iterable[object], *, run_id: str, level: CacheLevel) -> None:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from pyspark import TaskContext
 
-from radspark.engine.caches import open_cache
+from radspark.engine.caches import shared_cache
 from radspark.engine.feeding import RoundJob, fill_cache, open_shards
 from radspark.engine.worker import tell_failure
 from radspark.engine.worker_log import worker_log
-from radspark.training.cache import ShardCache
 
 if TYPE_CHECKING:
     from pyspark.accumulators import Accumulator
@@ -64,12 +63,6 @@ class SlicedJob:
     def bfloat16(self) -> bool:
         """Whether gradients travel rounded."""
         return self.spec.recipe.training.exchange == "bfloat16"
-
-    def cache(self, worker: int) -> ShardCache:
-        """This executor's."""
-        level = self.job.cache_level
-        with open_cache(replace(self.job, cache_level="disk" if level == "none" else level), worker=worker) as cache:
-            return cache
 
 
 class Replica:
@@ -127,7 +120,7 @@ def fill_shards(batches: Iterator[pa.RecordBatch], *, task: SlicedJob) -> Iterat
     assert context is not None, "runs in a task"
     worker = context.partitionId()
     try:
-        fill_cache(task.cache(worker), batches, task.job, worker)
+        fill_cache(shared_cache(task.job), batches, task.job, worker)
     except Exception as error:  # noqa: BLE001  it goes the way of the data
         kind, text = tell_failure(error)
         yield pa.RecordBatch.from_pylist([{"kind": kind, "text": text}])
@@ -238,7 +231,7 @@ class SamplesElsewhereError(Exception):
 def _shards(task: SlicedJob, worker: int) -> dict[str, Any]:
     """This worker's samples, if Spark ran its task where they were put."""
     try:
-        return open_shards(task.cache(worker), task.job, worker)
+        return open_shards(shared_cache(task.job), task.job, worker)
     except FileNotFoundError as error:
         raise SamplesElsewhereError("Spark ran a worker's task where its samples are not") from error
 

@@ -77,7 +77,7 @@ def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, line: Line, 
     context = BarrierTaskContext.get()
     worker = context.partitionId()
     try:
-        with WorkerEnd(line.driver, line.token, worker) as end, open_cache(job, worker=worker) as cache:
+        with WorkerEnd(line.driver, line.token, worker) as end, open_cache(job) as cache:
             device = take_device(spec.recipe.training.device, context)
             fill_cache(cache, batches, job, worker)
             yield from _join(cache, job, spec, worker=worker, address=_own_address(context), line=end, device=device)

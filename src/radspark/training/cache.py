@@ -8,10 +8,8 @@ batch, C findings, S side of a prepared image.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radspark.training.room import Room
+from radspark.training.room import PRIVATE, Room
 
 
 @dataclass(frozen=True, order=True)
@@ -72,7 +70,7 @@ class ShardCache:
     """Shards in the folders of a room, mode 0700: the files hold patients' pixels."""
 
     def __init__(self, room: Room, *, image_size: int, num_findings: int, part: str = "") -> None:
-        """Open it; `part` is a folder of the room's folders that a worker has for itself."""
+        """Open it; `part` is a private folder of the room where shards are not shared."""
         self._room = room
         self._part = part
         self._image_size = image_size
@@ -117,16 +115,17 @@ class ShardCache:
             NoRoomError: they do not fit.
             OSError: the disk is full.
         """
-        with ExitStack() as stack:
-            shards = {}
-            with self._room.taking({name: self._num_bytes(size) for name, size in sizes.items() if size}) as folders:
-                staging = {folder: self._stage(folder, stack) for folder in set(folders.values())}
-                for name, folder in folders.items():
-                    shards[name] = self._create(staging[folder] / name.folder, sizes[name])
+        needs = {name: self._num_bytes(size) for name, size in sizes.items() if size}
+        with self._room.private() as staging:
+            with self._room.taking(needs) as folders:
+                shards = {
+                    name: self._create(folder / staging / name.folder, sizes[name]) for name, folder in folders.items()
+                }
             yield shards
             with self._room.alone():
                 for name, folder in folders.items():
-                    self._place(staging[folder] / name.folder, name)
+                    if not self.holds(name):  # else another worker of this executor was first
+                        (folder / staging / name.folder).rename(self._own(folder) / name.folder)
 
     def open(self, name: ShardName, size: int) -> CachedShard:
         """Map a shard of `size` samples that is here."""
@@ -140,18 +139,12 @@ class ShardCache:
     def keep(self, names: Collection[ShardName]) -> None:
         """Remove all other shards."""
         kept = {name.folder for name in names}
-        with ExitStack() as stack:
+        with self._room.alone():
             for folder in self._room.folders:
-                if left_over := [shard for shard in self._own(folder).glob("*-of-*") if shard.name not in kept]:
-                    staging = self._stage(folder, stack)
-                    for shard in left_over:
-                        with suppress(FileNotFoundError):  # another worker of this executor was first
-                            shard.rename(staging / shard.name)
-
-    def remove(self) -> None:
-        """Remove all shards."""
-        for folder in self._room.folders:
-            shutil.rmtree(self._own(folder), ignore_errors=True)
+                for shard in self._own(folder).glob("*-of-*"):
+                    if shard.name not in kept:
+                        shard.rename(folder / f"{PRIVATE}{shard.name}")
+            self._room.sweep()
 
     def _own(self, folder: Path) -> Path:
         return folder / self._part
@@ -159,20 +152,6 @@ class ShardCache:
     def _find(self, name: ShardName) -> Path | None:
         places = (self._own(folder) / name.folder for folder in self._room.folders)
         return next((place for place in places if place.is_dir()), None)
-
-    def _stage(self, folder: Path, stack: ExitStack) -> Path:
-        """A folder beside the shards: what comes into it or goes through it is seen by nobody half done."""
-        self._own(folder).mkdir(mode=0o700, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._own(folder)))
-        stack.callback(shutil.rmtree, staging)
-        return staging
-
-    def _place(self, written: Path, name: ShardName) -> None:
-        try:
-            written.rename(written.parents[1] / name.folder)
-        except OSError:
-            if not self.holds(name):  # else another worker of this executor was first
-                raise
 
     def _create(self, folder: Path, size: int) -> CachedShard:
         folder.mkdir(mode=0o700)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -20,6 +21,9 @@ GB = 1e9
 SPARED_BYTES = 10**9
 """That stay free on a disk, or of the machine's memory: others write there too. Of less than ten times as much, a
 tenth."""
+
+PRIVATE = ".private-"
+"""Begins the names of folders that are one worker's alone, or nobody's."""
 
 Name = TypeVar("Name")
 
@@ -78,18 +82,41 @@ class Room:
             yield self._choose(needs)
 
     @contextmanager
+    def private(self) -> Iterator[str]:
+        """The name of a folder in each of the folders that is this worker's alone.
+
+        They go when the block ends; where the worker is killed in it, when the next one looks for room.
+        """
+        name = f"{PRIVATE}{secrets.token_hex(8)}"
+        try:
+            with ExitStack() as held:
+                with self.alone():
+                    for folder in self.folders:
+                        (folder / name).mkdir(mode=0o700)
+                    held.enter_context(_locked(self.folders[0] / name / ".lock"))
+                yield name
+        finally:
+            with self.alone():  # sweeps: it is nobody's now
+                pass
+
+    @contextmanager
     def alone(self) -> Iterator[None]:
-        """No other worker of this executor takes room, or puts parts into their place, during the block."""
+        """No other worker of this executor takes room, or puts parts into their place, during the block.
+
+        What is nobody's any more is removed first.
+        """
         for folder in self.folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.folders[0] / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(self.folders[0] / ".lock"):
+            self.sweep()
             yield
 
-    def remove(self) -> None:
-        """Remove all that lies in it."""
+    def sweep(self) -> None:
+        """Remove the private folders that are nobody's; only while `alone`."""
         for folder in self.folders:
-            shutil.rmtree(folder, ignore_errors=True)
+            for private in folder.glob(f"{PRIVATE}*"):
+                if not _is_locked(self.folders[0] / private.name / ".lock"):
+                    shutil.rmtree(private, ignore_errors=True)
 
     def _check_limit(self, needed: int) -> None:
         if self.limit_bytes is None or not needed:
@@ -120,12 +147,29 @@ class Room:
         return chosen
 
 
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Wait for a lock that ends with the block, or with the process."""
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_locked(file: Path) -> bool:
+    try:
+        with file.open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (FileNotFoundError, BlockingIOError) as error:
+        return isinstance(error, BlockingIOError)
+    return False
+
+
 def _allocated(folder: Path) -> int:
     """Bytes of the files in a folder."""
     total = 0
     for parent, _, files in os.walk(folder):
         for file in files:
-            with suppress(FileNotFoundError):  # what another worker does not need any more
+            with suppress(FileNotFoundError):  # features get their name when they are whole
                 total += (Path(parent) / file).stat().st_size
     return total
 
