@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from radspark.engine.caches import shared_cache
 from radspark.engine.feeding import RoundJob
-from radspark.engine.worker import take_seat
+from radspark.engine.worker import check_room, take_seat
+from radspark.training.room import NoRoomError
 
 JOB = RoundJob(
     run_id="run",
@@ -40,3 +44,35 @@ def facts(host: str, cache: str, *held: int) -> dict[str, Any]:
 )
 def test_an_executor_keeps_what_its_workers_take_and_hand_over(workers: list[dict[str, Any]], kept: set[int]) -> None:
     assert take_seat(workers, 0, JOB).kept == kept
+
+
+SHARD_GB = 10 * (8 * 8 + 2 * 4 + 8) / 1e9
+
+
+@pytest.fixture
+def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", str(tmp_path))
+
+
+def keep(job: RoundJob, *shards: int) -> None:
+    with shared_cache(job).new({name: job.size(name) for name in job.names(shards)}):
+        pass
+
+
+@pytest.mark.usefixtures("executor")
+def test_what_is_fed_at_once_is_within_the_limit_and_what_is_fed_later_may_lie_beside_it() -> None:
+    job = replace(JOB, fed=frozenset(range(6)), cache_gb=2.5 * SHARD_GB)
+    keep(job, 0, 1)
+    with pytest.raises(NoRoomError, match="training.cache_gb"):
+        keep(job, 2)
+    keep(job.feeding(frozenset({2, 3})), 2, 3)
+
+
+@pytest.mark.usefixtures("executor")
+@pytest.mark.parametrize("worker", [0, 1, 2])
+def test_all_workers_end_the_round_where_an_executor_takes_more_than_it_may(worker: int) -> None:
+    met = [facts("a", "/x", 0, 1, 2, 3), facts("a", "/x", *range(6)), facts("b", "/x", 4, 5)]
+    four, less = (replace(JOB, cache_gb=shards * SHARD_GB) for shards in (4, 3.9))
+    check_room(take_seat(met, worker, four), shared_cache(four), four)
+    with pytest.raises(NoRoomError, match="training.cache_gb"):
+        check_room(take_seat(met, worker, less), shared_cache(less), less)

@@ -140,6 +140,17 @@ def test_what_is_not_kept_goes_with_its_room(tmp_path: Path, shared: bool) -> No
         assert not cache(room, part).holds(OTHER)
 
 
+def test_samples_that_are_sent_anew_take_the_place_of_those_before(tmp_path: Path) -> None:
+    room = Room((tmp_path / "a", tmp_path / "b"), limit_bytes=5 * SAMPLE_BYTES)
+    before, after = cache(room, "00001"), cache(room, "00002")
+    for sent, name in ((before, SHARD), (after, OTHER), (after, ShardName("validation", 0, 2))):
+        sent.supersede()
+        with sent.new({name: 4 if name == SHARD else 2}):
+            pass
+    before.supersede()
+    assert (before.holds(SHARD), after.holds(OTHER)) == (False, True)
+
+
 def test_who_takes_room_while_another_removes_waits_until_it_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from radspark.engine.feeding import RoundJob
 from radspark.frames.leftovers import claim_folder
 from radspark.settings import CacheLevel
 from radspark.training.cache import ShardCache
-from radspark.training.room import GB, Room, free_in_memory
+from radspark.training.room import Room, free_in_memory
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  its files are in a folder of mode 0700
 
@@ -29,7 +29,7 @@ def open_cache(job: RoundJob) -> Iterator[ShardCache]:
 
 
 def shared_cache(job: RoundJob, part: str = "") -> ShardCache:
-    """The samples that workers of this executor share, whatever the level, unless they are in a private `part`."""
+    """The samples that workers of this executor share, whatever the level, unless the part is private."""
     return ShardCache(_room(job), image_size=job.image_size, num_findings=job.num_findings, part=part)
 
 
@@ -53,7 +53,8 @@ def _remove(run_id: str, level: CacheLevel) -> None:
 
 def _room(job: RoundJob) -> Room:
     folders = cache_folders(job.run_id, job.cache_level)
-    limit = None if job.cache_gb is None else int(job.cache_gb * GB)
+    # Of what is fed later, workers hand each other some, and then keep less: `worker.check_room` looks at the limit.
+    limit = job.limit_bytes if len(job.fed) == job.num_shards else None
     if _is_in_memory(job.cache_level):
         remedy = "choose cache_level disk, give the executors' machine or container more"
         return Room(folders, limit, free_in_memory, place="shared memory (/dev/shm)", remedy=remedy)

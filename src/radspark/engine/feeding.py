@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from radspark.settings import CacheLevel
 from radspark.training.cache import CachedShard, SampleBatch, ShardCache, ShardName
+from radspark.training.room import GB
 from radspark.training.shards import shard_sizes, shards_of_worker
 
 
@@ -32,6 +33,11 @@ class RoundJob:
     cores_per_worker: int
     cache_level: CacheLevel
     cache_gb: float | None
+
+    @property
+    def limit_bytes(self) -> int | None:
+        """Most that an executor may keep; None: what is free."""
+        return None if self.cache_gb is None else int(self.cache_gb * GB)
 
     def feeding(self, shards: frozenset[int]) -> RoundJob:
         """The same job with other shards sent."""

@@ -59,6 +59,7 @@ class SlicedSynchronizer:
         """One element a worker, kept by the executor that holds its samples: Spark runs its tasks there, and where
         that executor is lost, makes element and samples again on another."""
         self._num_workers = 0
+        self._times_sent = 0
 
     def run(
         self, state: PackedState, *, job: RoundJob, spec: RoundSpec, description: str
@@ -70,7 +71,11 @@ class SlicedSynchronizer:
             UserCodeError: a worker raised; its traceback is in the message.
             TrainingError: samples do not fit on an executor.
         """
-        task = SlicedJob(secrets.token_hex(8), job, spec, num_slices=job.num_workers)
+        if self._num_workers != job.num_workers:
+            self._forget_places()
+        if self._places is None:
+            self._times_sent += 1
+        task = SlicedJob(secrets.token_hex(8), job, spec, num_slices=job.num_workers, times_sent=self._times_sent)
         context = self._spark.sparkContext
         sent = context.broadcast(bytes(state.data))
         try:
@@ -96,8 +101,7 @@ class SlicedSynchronizer:
 
     def _place(self, task: SlicedJob) -> RDD[Failure | None]:
         """Send the samples to as many workers as there are now, unless they have them."""
-        if self._places is None or self._num_workers != task.job.num_workers:
-            self._forget_places()
+        if self._places is None:
             job = task.job
             rows = self._samples.feed(num_shards=job.num_shards, num_workers=job.num_workers, shards=job.fed)
             filled = rows.mapInArrow(partial(tasks.fill_shards, task=task), tasks.PLACE_SCHEMA)

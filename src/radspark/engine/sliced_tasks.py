@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyspark.accumulators import Accumulator
     from pyspark.core.broadcast import Broadcast
 
+    from radspark.training.cache import ShardCache
     from radspark.training.gradients import ShardGradients
     from radspark.training.round import Inputs, RoundSpec
     from radspark.training.slices import SlicePlan, StateSlice
@@ -58,11 +59,17 @@ class SlicedJob:
     job: RoundJob
     spec: RoundSpec
     num_slices: int
+    times_sent: int
+    """The samples, in this run: each time to where Spark runs the workers then, which can be other executors."""
 
     @property
     def bfloat16(self) -> bool:
         """Whether gradients travel rounded."""
         return self.spec.recipe.training.exchange == "bfloat16"
+
+    def cache(self) -> ShardCache:
+        """This executor's."""
+        return shared_cache(self.job, f"{self.times_sent:05d}")
 
 
 class Replica:
@@ -120,7 +127,9 @@ def fill_shards(batches: Iterator[pa.RecordBatch], *, task: SlicedJob) -> Iterat
     assert context is not None, "runs in a task"
     worker = context.partitionId()
     try:
-        fill_cache(shared_cache(task.job), batches, task.job, worker)
+        cache = task.cache()
+        cache.supersede()
+        fill_cache(cache, batches, task.job, worker)
     except Exception as error:  # noqa: BLE001  it goes the way of the data
         kind, text = tell_failure(error)
         yield pa.RecordBatch.from_pylist([{"kind": kind, "text": text}])
@@ -231,7 +240,7 @@ class SamplesElsewhereError(Exception):
 def _shards(task: SlicedJob, worker: int) -> dict[str, Any]:
     """This worker's samples, if Spark ran its task where they were put."""
     try:
-        return open_shards(shared_cache(task.job), task.job, worker)
+        return open_shards(task.cache(), task.job, worker)
     except FileNotFoundError as error:
         raise SamplesElsewhereError("Spark ran a worker's task where its samples are not") from error
 

@@ -20,7 +20,7 @@ from radspark.engine.devices import give_back_memory, take_device
 from radspark.engine.feeding import RoundJob, fill_cache, held_shards, open_shards
 from radspark.engine.worker_log import worker_log
 from radspark.errors import SetupError
-from radspark.training.room import NoRoomError
+from radspark.training.room import NoRoomError, check_limit
 from radspark.training.shards import Move, plan_moves, seat_workers
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class Seat:
     """Shards that go from worker to worker before the steps; the same on all workers."""
     missing: list[int]
     """Shards that no worker holds; the same on all workers."""
+    taken: list[frozenset[int]]
+    """Shards that the workers of each executor take; the same on all workers."""
     kept: frozenset[int]
     """Shards that workers of this executor take, or hand to others."""
 
@@ -109,6 +111,7 @@ def _take_part(
     from radspark.training.collective import join_group, reach_store
     from radspark.training.moving import move_shards
 
+    check_room(seat, cache, job)
     if seat.missing:
         logger.info("no worker holds %d of the %d shards: the driver sends them", len(seat.missing), job.num_shards)
         yield _row("missing", seat.rank, json.dumps(seat.missing).encode())
@@ -132,16 +135,31 @@ def take_seat(workers: list[dict[str, Any]], worker: int, job: RoundJob) -> Seat
     order = seat_workers(held, hosts=[facts["address"] for facts in workers], num_shards=job.num_shards)
     moves, missing = plan_moves([held[worker] for worker in order], num_shards=job.num_shards)
     places = [(workers[other]["address"], workers[other]["cache"]) for other in order]
-    here = [rank for rank, place in enumerate(places) if place == places[order.index(worker)]]
-    taken = {shard for rank in here for shard in job.shards(rank)}
+    here = places[order.index(worker)]
+    taken = {
+        place: frozenset(shard for rank, other in enumerate(places) if other == place for shard in job.shards(rank))
+        for place in places
+    }
     return Seat(
         rank=order.index(worker),
         hosts=[workers[other]["address"] for other in order],
         first_port=workers[order[0]]["port"],
         moves=moves,
         missing=missing,
-        kept=frozenset(taken | {move.shard for move in moves if move.source in here}),
+        taken=list(taken.values()),
+        kept=taken[here] | {move.shard for move in moves if places[move.source] == here},
     )
+
+
+def check_room(seat: Seat, cache: ShardCache, job: RoundJob) -> None:
+    """That no executor takes more than it may keep: all workers see it at the same time, and the round ends at once.
+
+    Raises:
+        NoRoomError: one does.
+    """
+    if job.limit_bytes is not None:
+        largest = max(sum(cache.num_bytes(job.size(name)) for name in job.names(shards)) for shards in seat.taken)
+        check_limit(largest, job.limit_bytes)
 
 
 def _own_address(context: BarrierTaskContext) -> str:

@@ -39,8 +39,9 @@ class TrainingSettings:
     """Where executors keep samples between rounds: in Spark's local directories, in shared memory, or not at all; then
     they are sent again for each round."""
     cache_gb: float | None = None
-    """Most that the workers of an executor may keep of the samples, in 10^9 bytes; None: what is free where they lie,
-    but for 1 GB. Samples that do not fit end the run before they are written."""
+    """Most that the workers of an executor may keep of the samples, in 10^9 bytes, but for shards that they hand to
+    others and for features of a frozen trunk; None: what is free where they lie, but for 1 GB. Samples that do not fit
+    end the run before they are written."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of forward and backward passes; weights and sums are always float32."""
     metric: str = "mean_auroc"

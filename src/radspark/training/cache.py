@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radspark.training.room import PRIVATE, Room
+from radspark.training.room import Room
 
 
 @dataclass(frozen=True, order=True)
@@ -70,7 +70,11 @@ class ShardCache:
     """Shards in the folders of a room, mode 0700: the files hold patients' pixels."""
 
     def __init__(self, room: Room, *, image_size: int, num_findings: int, part: str = "") -> None:
-        """Open it; `part` is a private folder of the room where shards are not shared."""
+        """Open it.
+
+        Args:
+            part: of the room's folders, if shards do not lie in these themselves: a private one, or one by number.
+        """
         self._room = room
         self._part = part
         self._image_size = image_size
@@ -84,6 +88,10 @@ class ShardCache:
     def holds(self, name: ShardName) -> bool:
         """Whether every sample of the shard is here."""
         return self._find(name) is not None
+
+    def num_bytes(self, size: int) -> int:
+        """That a shard of `size` samples takes."""
+        return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for _, dtype, shape in self._files(size))
 
     def fill(self, sizes: Mapping[ShardName, int], batches: Iterable[SampleBatch]) -> None:
         """Write shards of known sizes from batches in any order; those that are here already stay.
@@ -115,7 +123,7 @@ class ShardCache:
             NoRoomError: they do not fit.
             OSError: the disk is full.
         """
-        needs = {name: self._num_bytes(size) for name, size in sizes.items() if size}
+        needs = {name: self.num_bytes(size) for name, size in sizes.items() if size}
         with self._room.private() as staging:
             with self._room.taking(needs) as folders:
                 shards = {
@@ -125,6 +133,7 @@ class ShardCache:
             with self._room.alone():
                 for name, folder in folders.items():
                     if not self.holds(name):  # else another worker of this executor was first
+                        self._own(folder).mkdir(mode=0o700, exist_ok=True)
                         (folder / staging / name.folder).rename(self._own(folder) / name.folder)
 
     def open(self, name: ShardName, size: int) -> CachedShard:
@@ -139,12 +148,11 @@ class ShardCache:
     def keep(self, names: Collection[ShardName]) -> None:
         """Remove all other shards."""
         kept = {name.folder for name in names}
-        with self._room.alone():
-            for folder in self._room.folders:
-                for shard in self._own(folder).glob("*-of-*"):
-                    if shard.name not in kept:
-                        shard.rename(folder / f"{PRIVATE}{shard.name}")
-            self._room.sweep()
+        self._room.remove(str(Path(self._part, "*-of-*")), but=kept.__contains__)
+
+    def supersede(self) -> None:
+        """Remove all numbered parts before this one."""
+        self._room.remove("[0-9]*", but=self._part.__le__)
 
     def _own(self, folder: Path) -> Path:
         return folder / self._part
@@ -167,9 +175,6 @@ class ShardCache:
             for file, dtype, shape in self._files(size)
         )
         return CachedShard(images, labels, keys, folder)
-
-    def _num_bytes(self, size: int) -> int:
-        return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for _, dtype, shape in self._files(size))
 
     def _files(self, size: int) -> list[tuple[str, Any, tuple[int, ...]]]:
         """Name, type and shape of the files of a shard."""

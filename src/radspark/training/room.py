@@ -57,6 +57,19 @@ def _spared(total: int) -> int:
     return min(SPARED_BYTES, total // 10)
 
 
+def check_limit(num_bytes: int, limit_bytes: int) -> None:
+    """That an executor keeps no more than it may.
+
+    Raises:
+        NoRoomError: it would.
+    """
+    if num_bytes > limit_bytes:
+        raise NoRoomError(
+            f"no room for the samples of a worker: with them its executor would keep {_gb(num_bytes)} GB, and "
+            f"training.cache_gb is {_gb(limit_bytes)}; raise it, add executors, or prepare smaller images."
+        )
+
+
 @dataclass(frozen=True)
 class Room:
     """The folders of one run on one executor, and what may lie in them."""
@@ -64,7 +77,7 @@ class Room:
     folders: tuple[Path, ...]
     """On as many disks as Spark's local directories are."""
     limit_bytes: int | None = None
-    """In all folders together; None: as much as is free."""
+    """In all folders together; None: as much as is free on their disks."""
     free: Callable[[Path], Free] = free_on_disk
     place: str = "Spark's local directory (spark.local.dir)"
     """What the folders lie in, for the user."""
@@ -78,7 +91,8 @@ class Room:
             NoRoomError: they do not fit.
         """
         with self.alone():
-            self._check_limit(sum(needs.values()))
+            if needs and self.limit_bytes is not None:
+                check_limit(sum(needs.values()) + sum(_allocated(folder) for folder in self.folders), self.limit_bytes)
             yield self._choose(needs)
 
     @contextmanager
@@ -108,25 +122,28 @@ class Room:
         for folder in self.folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(self.folders[0] / ".lock"):
-            self.sweep()
+            self._sweep()
             yield
 
-    def sweep(self) -> None:
-        """Remove the private folders that are nobody's; only while `alone`."""
+    def remove(self, pattern: str, *, but: Callable[[str], bool]) -> None:
+        """Remove folders, but for those of some names, whole or not at all.
+
+        Args:
+            pattern: their path in each of the folders.
+        """
+        with self.alone():
+            for folder in self.folders:
+                for part in folder.glob(pattern):
+                    if not but(part.name):
+                        part.rename(folder / f"{PRIVATE}{part.name}")
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove the private folders that are nobody's."""
         for folder in self.folders:
             for private in folder.glob(f"{PRIVATE}*"):
                 if not _is_locked(self.folders[0] / private.name / ".lock"):
                     shutil.rmtree(private, ignore_errors=True)
-
-    def _check_limit(self, needed: int) -> None:
-        if self.limit_bytes is None or not needed:
-            return
-        together = needed + sum(_allocated(folder) for folder in self.folders)
-        if together > self.limit_bytes:
-            raise NoRoomError(
-                f"no room for the samples of a worker: with them its executor would keep {_gb(together)} GB, and "
-                f"training.cache_gb is {_gb(self.limit_bytes)}; raise it, add executors, or prepare smaller images."
-            )
 
     def _choose(self, needs: Mapping[Name, int]) -> dict[Name, Path]:
         """The roomiest folder for each part, the largest parts first."""
