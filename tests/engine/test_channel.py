@@ -199,3 +199,15 @@ def test_a_driver_that_leaves_lets_go_of_the_workers() -> None:
 def meet_alone(line: DriverEnd) -> None:
     with worker_end(line) as worker:
         worker.gather({})
+
+
+def test_why_a_worker_leaves_is_heard_after_another_was_lost() -> None:
+    with driver(num_workers=2) as line, pytest.raises(MemoryError), worker_end(line, 0) as busy:
+        with pytest.raises(ConnectionError), worker_end(line, 1):
+            raise ConnectionError
+        wait_for(lambda: line.broken)
+        busy.send_failure("error", "Traceback: MemoryError" * 100_000)
+        wait_for(lambda: line.told)
+        assert line.told[0][0] == "error"
+        assert line.told[0][1].endswith("MemoryError")
+        raise MemoryError

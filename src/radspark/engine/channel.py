@@ -38,6 +38,8 @@ MAX_STRANGERS = 32
 """Connections beside those of the workers; more are turned away unheard."""
 MAX_LINE = 1 << 20
 """Bytes of a message: the shards of a worker, or the workers of a round."""
+MAX_TEXT = MAX_LINE // 16
+"""Letters of a failure's text, each of which can take 12 bytes."""
 PIECE = 1 << 20
 """Bytes of a state that are sent at once, within SILENCE_SECONDS."""
 
@@ -87,6 +89,10 @@ class WorkerEnd:
         self._send({"bytes": len(state)}, state)
         self._receive()
 
+    def send_failure(self, kind: str, text: str) -> None:
+        """Tell why this worker leaves; of a long text the end."""
+        self._send({"failed": [kind, text[-MAX_TEXT:]]})
+
     def _send(self, message: dict[str, Any], state: bytes | bytearray = b"") -> None:
         try:
             with self._sending:
@@ -128,8 +134,8 @@ class WorkerEnd:
 class DriverEnd:
     """The driver's end: threads that serve whoever knows the token. Bound to one address for one attempt at a round.
 
-    If a worker's conversation ends before it said that it is done, the round is broken off: all conversations end, so
-    that nobody waits for the lost one.
+    If a worker's conversation ends before it said that it is done, the round is broken off: no worker is answered any
+    more, so that nobody waits for the lost one. What others say as they leave is still heard.
     """
 
     def __init__(
@@ -151,6 +157,8 @@ class DriverEnd:
         self.token = secrets.token_hex(16)
         self.new_state: bytearray | None = None
         self.broken: str | None = None
+        self.told: list[tuple[str, str]] = []
+        """Kind and text of the failures by which workers left."""
         """Why the round was broken off."""
         self._num_workers = num_workers
         self._state = state
@@ -177,7 +185,7 @@ class DriverEnd:
             self._is_open = False
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self._hang_up()
+        self._hang_up(socket.SHUT_RDWR)
 
     def _serve(self) -> None:
         while True:
@@ -233,6 +241,9 @@ class DriverEnd:
             return
         if "facts" in message:
             self._meet(connection, message["facts"])
+        elif "failed" in message:
+            kind, text = message["failed"]
+            self.told.append((str(kind), str(text)))
         elif "step" in message:
             self._tell_step(StepRecord(**message["step"]))
         elif message.get("want") == "state":
@@ -270,15 +281,15 @@ class DriverEnd:
             if not self._is_open or self.broken is not None:
                 return
             self.broken = reason
-        self._hang_up()
+        self._hang_up(socket.SHUT_WR)
         self._on_broken()
 
-    def _hang_up(self) -> None:
+    def _hang_up(self, how: int) -> None:
         with self._changing:
             connections = list(self._connections)
         for connection in connections:
             with suppress(OSError):  # its other end, or its own thread, was first
-                connection.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(how)
 
 
 def _read_line(reader: BufferedReader, limit: int) -> dict[str, Any] | None:

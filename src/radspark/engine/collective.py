@@ -107,9 +107,11 @@ class CollectiveSynchronizer:
             task = partial(run_worker, job=job, line=Line(end.address, end.token), spec=spec)
             try:
                 rows = self._rows_to(job).mapInArrow(task, REPLY_SCHEMA, barrier=True, profile=self._profile).collect()
-                _check(rows)
+                told = [(row["kind"], bytes(row["payload"]).decode()) for row in rows if row["kind"] in GRAVEST_FIRST]
+                if failed := _gravest(told):
+                    raise failed
             except (PySparkException, Py4JError, RoundLostError) as error:
-                reason = error if isinstance(error, RoundLostError) else explain(str(error))
+                reason = error if isinstance(error, RoundLostError) else _gravest(end.told) or explain(str(error))
                 if isinstance(reason, RoundLostError):
                     reason = RoundLostError(end.broken or str(reason))
                 raise reason from error
@@ -122,11 +124,9 @@ class CollectiveSynchronizer:
         return self._spark.range(0, job.num_workers, 1, job.num_workers)
 
 
-def _check(rows: list[Any]) -> None:
-    """Raise the gravest failure that a worker told of, if any did."""
-    for kind in GRAVEST_FIRST:
-        if told := _payloads(rows, kind):
-            raise failure(kind, told[0].decode())
+def _gravest(told: list[tuple[str, str]]) -> Exception | None:
+    """The gravest failure that a worker told of, if any did."""
+    return next((failure(kind, text) for kind in GRAVEST_FIRST for other, text in told if other == kind), None)
 
 
 def _payloads(rows: list[Any], kind: str) -> list[bytes]:

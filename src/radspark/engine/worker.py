@@ -8,6 +8,7 @@ import logging
 import socket
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,7 @@ def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, line: Line, 
     context = BarrierTaskContext.get()
     worker = context.partitionId()
     try:
-        with WorkerEnd(line.driver, line.token, worker) as end, open_cache(job) as cache:
+        with WorkerEnd(line.driver, line.token, worker) as end, _telling(end), open_cache(job) as cache:
             device = take_device(spec.recipe.training.device, context)
             fill_cache(cache, batches, job, worker)
             yield from _join(cache, job, spec, worker=worker, address=_own_address(context), line=end, device=device)
@@ -89,6 +90,19 @@ def run_worker(batches: Iterator[pa.RecordBatch], *, job: RoundJob, line: Line, 
             logger.info("gave up: %s (%s)", kind, type(error).__name__)
         yield _row(kind, worker, text.encode())
     give_back_memory(spec.recipe.training.device)
+
+
+@contextmanager
+def _telling(line: WorkerEnd) -> Iterator[None]:
+    """Tell of a failure at once: the row comes when all workers have ended, and the driver may not wait so long."""
+    from radspark.engine.channel import LineLostError
+
+    try:
+        yield
+    except Exception as error:
+        with suppress(LineLostError):
+            line.send_failure(*tell_failure(error))
+        raise
 
 
 def _join(
