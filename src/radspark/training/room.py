@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import psutil
+from radspark.training.memory import find_memories
 
 GB = 1e9
 SPARED_BYTES = 10**9
-"""That stay free on a disk, or of the machine's memory: others write there too. Of less than ten times as much, a
-tenth."""
+"""That stay free on a disk, or of the memory: others write there too. Of less than ten times as much, a tenth."""
 
 PRIVATE = ".private-"
 """Begins the names of folders that are one worker's alone, or nobody's."""
@@ -47,10 +46,9 @@ def free_on_disk(folder: Path) -> Free:
 
 
 def free_in_memory(folder: Path) -> Free:
-    """Of shared memory, which can be given more bytes than the machine has."""
-    memory = psutil.virtual_memory()
-    left = min(shutil.disk_usage(folder).free, memory.available - _spared(memory.total))
-    return Free(folder.stat().st_dev, left)
+    """Of shared memory, which can be given more bytes than the machine or the container has."""
+    left = [memory.available - _spared(memory.total) for memory in find_memories()]
+    return Free(folder.stat().st_dev, min(shutil.disk_usage(folder).free, *left))
 
 
 def _spared(total: int) -> int:
