@@ -71,6 +71,21 @@ def test_nothing_is_written_of_what_does_not_fit(tmp_path: Path) -> None:
     assert not any((tmp_path / "a").glob("[!.]*"))
 
 
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ((7,), r"need 0.007 GB, in parts of up to 0.007 GB that lie on one disk each, and .* 0.006 \+ 0.005 GB free"),
+        ((5, 3, 3), r"need 0.011 GB, in parts of up to 0.005 GB .*, raise training.num_shards for smaller parts, add"),
+        ((6, 6), r"need 0.012 GB, and Spark's local directory .* has 0.006 \+ 0.005 GB free.* larger disk, add exec"),
+    ],
+    ids=["one part", "parts", "all together"],
+)
+def test_what_fits_no_disk_is_told_with_its_parts(tmp_path: Path, sizes: tuple[int, ...], said: str) -> None:
+    room = disks(tmp_path, a=5 * SAMPLE_BYTES, b=6 * SAMPLE_BYTES, c=0)
+    with pytest.raises(NoRoomError, match=said):
+        cache(room).fill({ShardName("train", number, 3): size for number, size in enumerate(sizes)}, [])
+
+
 def test_workers_that_come_at_once_do_not_take_the_same_room(tmp_path: Path) -> None:
     def free(folder: Path) -> Free:
         time.sleep(0.02)

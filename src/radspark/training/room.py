@@ -152,14 +152,22 @@ class Room:
             folder = max(self.folders, key=lambda folder: left[devices[folder].device])
             left[devices[folder].device] -= needed
             if left[devices[folder].device] < 0:
-                free = sum(max(0, num_bytes) for num_bytes in dict(devices.values()).values())
-                raise NoRoomError(
-                    f"no room for the samples of a worker: they need {_gb(sum(needs.values()))} GB, and {self.place} "
-                    f"has {_gb(free)} GB free, beside what is spared for others; {self.remedy}, add executors, or "
-                    "prepare smaller images."
-                )
+                raise self._no_room([*needs.values()], [*dict(devices.values()).values()])
             chosen[name] = folder
         return chosen
+
+    def _no_room(self, needs: list[int], free: list[int]) -> NoRoomError:
+        """For parts of some bytes, on disks that have some free."""
+        disks = sorted((num_bytes for num_bytes in free if num_bytes > 0), reverse=True)
+        parts, smaller = "", ""
+        if sum(needs) <= sum(disks):
+            parts = f", in parts of up to {_gb(max(needs))} GB that lie on one disk each"
+            smaller = "raise training.num_shards for smaller parts, "
+        return NoRoomError(
+            f"no room for the samples of a worker: they need {_gb(sum(needs))} GB{parts}, and {self.place} has "
+            f"{' + '.join(map(_gb, disks or [0]))} GB free, beside what is spared for others; {self.remedy}, "
+            f"{smaller}add executors, or prepare smaller images."
+        )
 
 
 @contextmanager
