@@ -51,7 +51,8 @@ SHARD_GB = 10 * (8 * 8 + 2 * 4 + 8) / 1e9
 
 @pytest.fixture
 def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARK_LOCAL_DIRS", str(tmp_path))
+    (tmp_path / "failed").touch()
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{tmp_path / 'failed'},{tmp_path / 'works'}")
 
 
 def keep(job: RoundJob, *shards: int) -> None:

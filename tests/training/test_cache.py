@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from radspark.training.cache import SampleBatch, ShardCache, ShardName
-from radspark.training.room import Room
+from radspark.training.room import Room, make_folders
 
 NAME = ShardName("train", 1, 4)
 
@@ -27,7 +27,7 @@ def batch(indices: list[int]) -> SampleBatch:
 
 
 def cache(folder: Path) -> ShardCache:
-    return ShardCache(Room((folder,)), image_size=8, num_findings=2)
+    return ShardCache(Room(make_folders([folder])), image_size=8, num_findings=2)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import torch
 
 from radspark.training.cache import SampleBatch, ShardCache, ShardName
 from radspark.training.moving import move_shards
-from radspark.training.room import Room
+from radspark.training.room import Room, make_folders
 from radspark.training.shards import Move, plan_moves, seat_workers
 
 SIZES = {ShardName(split, shard, 2): size for split, size in (("train", 5), ("validation", 0)) for shard in range(2)}
@@ -36,7 +36,7 @@ class Pipe:
 
 
 def cache(folder: Path) -> ShardCache:
-    return ShardCache(Room((folder,)), image_size=8, num_findings=2)
+    return ShardCache(Room(make_folders([folder])), image_size=8, num_findings=2)
 
 
 def fill(folder: Path, shard: int) -> None:

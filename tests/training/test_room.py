@@ -14,7 +14,7 @@ import pytest
 
 from radspark.training.cache import ShardCache, ShardName
 from radspark.training.memory import find_memories
-from radspark.training.room import Free, NoRoomError, Room, free_in_memory, free_on_disk
+from radspark.training.room import Free, NoRoomError, Room, free_in_memory, free_on_disk, make_folders
 
 SHARD = ShardName("train", 0, 2)
 OTHER = ShardName("train", 1, 2)
@@ -29,7 +29,8 @@ def disks(tmp_path: Path, **free: int) -> Room:
     """Of pretended disks, each with a folder of the run."""
     names = list(free)
     return Room(
-        tuple(tmp_path / name for name in names), free=lambda folder: Free(names.index(folder.name), free[folder.name])
+        make_folders(tmp_path / name for name in names),
+        free=lambda folder: Free(names.index(folder.name), free[folder.name]),
     )
 
 
@@ -56,7 +57,7 @@ def kill_within(block: AbstractContextManager[object]) -> None:
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_what_other_workers_of_the_executor_keep_counts(tmp_path: Path, shared: bool) -> None:
-    room = Room((tmp_path / "a", tmp_path / "b"), limit_bytes=10 * SAMPLE_BYTES)
+    room = Room(make_folders([tmp_path / "a", tmp_path / "b"]), limit_bytes=10 * SAMPLE_BYTES)
     with part_of(room, shared=shared) as part, room.private() as other, cache(room, other).new({SHARD: 6}):
         with pytest.raises(NoRoomError, match=r"would keep 0.011 GB, and training.cache_gb is 0.010; raise it"):
             cache(room, part).fill({OTHER: 5}, [])
@@ -91,7 +92,7 @@ def test_workers_that_come_at_once_do_not_take_the_same_room(tmp_path: Path) -> 
         time.sleep(0.02)
         return free_on_disk(folder)
 
-    room = Room((tmp_path,), 4 * SAMPLE_BYTES, free)
+    room = Room(make_folders([tmp_path]), 4 * SAMPLE_BYTES, free)
     all_tried = threading.Barrier(8)
     outcomes = []
 
@@ -129,22 +130,22 @@ def test_a_disk_that_others_have_filled_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_what_is_there_stays_when_others_fill_the_disk(tmp_path: Path) -> None:
-    with cache(Room((tmp_path / "a",))).new({SHARD: 2}):
+    with cache(Room(make_folders([tmp_path / "a"]))).new({SHARD: 2}):
         pass
-    full = Room((tmp_path / "a",), limit_bytes=SAMPLE_BYTES, free=lambda _: Free(0, -1))
+    full = Room(make_folders([tmp_path / "a"]), limit_bytes=SAMPLE_BYTES, free=lambda _: Free(0, -1))
     cache(full).fill({SHARD: 2}, [])
     assert cache(full).holds(SHARD)
 
 
 def test_two_folders_on_one_disk_have_its_room_once(tmp_path: Path) -> None:
-    room = Room((tmp_path / "a", tmp_path / "b"), free=lambda _: Free(7, 8 * SAMPLE_BYTES))
+    room = Room(make_folders([tmp_path / "a", tmp_path / "b"]), free=lambda _: Free(7, 8 * SAMPLE_BYTES))
     with pytest.raises(NoRoomError, match=r"has 0.008 GB free"):
         cache(room).fill({SHARD: 5, OTHER: 5}, [])
 
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_what_is_not_kept_goes_with_its_room(tmp_path: Path, shared: bool) -> None:
-    room = Room((tmp_path / "a", tmp_path / "b"), limit_bytes=10 * SAMPLE_BYTES)
+    room = Room(make_folders([tmp_path / "a", tmp_path / "b"]), limit_bytes=10 * SAMPLE_BYTES)
     with part_of(room, shared=shared) as part:
         with cache(room, part).new({SHARD: 6, OTHER: 4}):
             pass
@@ -156,7 +157,7 @@ def test_what_is_not_kept_goes_with_its_room(tmp_path: Path, shared: bool) -> No
 
 
 def test_samples_that_are_sent_anew_take_the_place_of_those_before(tmp_path: Path) -> None:
-    room = Room((tmp_path / "a", tmp_path / "b"), limit_bytes=5 * SAMPLE_BYTES)
+    room = Room(make_folders([tmp_path / "a", tmp_path / "b"]), limit_bytes=5 * SAMPLE_BYTES)
     before, after = cache(room, "00001"), cache(room, "00002")
     for sent, name in ((before, SHARD), (after, OTHER), (after, ShardName("validation", 0, 2))):
         sent.supersede()
@@ -169,7 +170,7 @@ def test_samples_that_are_sent_anew_take_the_place_of_those_before(tmp_path: Pat
 def test_who_takes_room_while_another_removes_waits_until_it_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = Room((tmp_path / "a",), limit_bytes=10 * SAMPLE_BYTES)
+    room = Room(make_folders([tmp_path / "a"]), limit_bytes=10 * SAMPLE_BYTES)
     with cache(room).new({SHARD: 8}):
         pass
     removing, remove = threading.Event(), shutil.rmtree
@@ -190,7 +191,7 @@ def test_who_takes_room_while_another_removes_waits_until_it_is_there(
 
 
 def test_what_a_killed_worker_was_writing_goes(tmp_path: Path) -> None:
-    room = Room((tmp_path / "a", tmp_path / "b"), limit_bytes=5 * SAMPLE_BYTES)
+    room = Room(make_folders([tmp_path / "a", tmp_path / "b"]), limit_bytes=5 * SAMPLE_BYTES)
     kill_within(cache(room).new({SHARD: 4}))
     with cache(room).new({SHARD: 4}):
         pass
@@ -198,7 +199,7 @@ def test_what_a_killed_worker_was_writing_goes(tmp_path: Path) -> None:
 
 
 def test_a_killed_workers_own_samples_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
-    room = Room((tmp_path / "a", tmp_path / "b"))
+    room = Room(make_folders([tmp_path / "a", tmp_path / "b"]))
     kill_within(room.private())
     with room.private() as first, room.private() as second:
         assert {path.name for path in tmp_path.glob("*/.private-*")} == {first, second}
@@ -211,3 +212,12 @@ def test_a_gigabyte_of_the_disk_and_of_the_memory_is_spared(tmp_path: Path) -> N
     in_memory = min(memory.available - min(10**9, memory.total // 10) for memory in find_memories())
     assert free_on_disk(tmp_path).bytes == pytest.approx(on_disk, abs=3e8)
     assert free_in_memory(tmp_path).bytes == pytest.approx(min(disk.free, in_memory), abs=3e8)
+
+
+def test_a_disk_that_fails_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    read_only = Path("/proc/self")
+    assert make_folders([tmp_path / "file" / "a", read_only, tmp_path / "b"]) == (tmp_path / "b",)
+    assert {record.args[0] for record in caplog.records} == {tmp_path / "file" / "a", read_only}  # type: ignore[index]
+    with pytest.raises(NoRoomError, match=r"nothing can be written .* \(Not a directory\); mend"):
+        make_folders([tmp_path / "file" / "a"])

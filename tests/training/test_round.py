@@ -14,7 +14,7 @@ from radspark.settings import AugmentationSettings, ModelSettings, OptimizerSett
 from radspark.training import round as round_module
 from radspark.training.cache import CachedShard, SampleBatch, ShardCache, ShardName
 from radspark.training.collective import SingleWorker
-from radspark.training.room import Room
+from radspark.training.room import Room, make_folders
 from radspark.training.round import Inputs, RoundOutcome, RoundSpec, run_round
 from radspark.training.shards import ShardPlan
 from radspark.training.state import TrainingState, capture
@@ -33,7 +33,7 @@ def shard(folder: Path, split: str, num: int) -> CachedShard:
     name = ShardName(split, 0, 1)
     images = rng.integers(0, 256, (num, 40, 40)).astype(np.uint8)
     labels = rng.integers(0, 2, (num, 2)).astype(np.float32)
-    cache = ShardCache(Room((folder,)), image_size=40, num_findings=2)
+    cache = ShardCache(Room(make_folders([folder])), image_size=40, num_findings=2)
     cache.fill({name: num}, [SampleBatch(name, np.arange(num), images, labels, np.arange(num))])
     return cache.open(name, num)
 

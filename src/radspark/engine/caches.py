@@ -16,7 +16,7 @@ from radspark.engine.feeding import RoundJob
 from radspark.frames.leftovers import claim_folder
 from radspark.settings import CacheLevel
 from radspark.training.cache import ShardCache
-from radspark.training.room import Room, free_in_memory
+from radspark.training.room import Room, free_in_memory, make_folders
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  its files are in a folder of mode 0700
 
@@ -52,7 +52,7 @@ def _remove(run_id: str, level: CacheLevel) -> None:
 
 
 def _room(job: RoundJob) -> Room:
-    folders = cache_folders(job.run_id, job.cache_level)
+    folders = make_folders(cache_folders(job.run_id, job.cache_level))
     # Of what is fed later, workers hand each other some, and then keep less: `worker.check_room` looks at the limit.
     limit = job.limit_bytes if len(job.fed) == job.num_shards else None
     if _is_in_memory(job.cache_level):

@@ -6,16 +6,20 @@ The workers of an executor share its room and start at the same moment, so one a
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from radspark.training.memory import find_memories
+
+logger = logging.getLogger(__name__)
 
 GB = 1e9
 SPARED_BYTES = 10**9
@@ -55,6 +59,34 @@ def _spared(total: int) -> int:
     return min(SPARED_BYTES, total // 10)
 
 
+def make_folders(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Those of the folders that can be written to, made if need be, mode 0700: one disk of many can fail.
+
+    Raises:
+        NoRoomError: none can.
+    """
+    failures = {folder: _make(folder) for folder in folders}
+    made = tuple(folder for folder, failure in failures.items() if failure is None)
+    for folder in failures.keys() - set(made):
+        logger.warning("no samples are kept in %s: %s", folder, failures[folder])
+    if not made:
+        raise NoRoomError(
+            "no room for the samples of a worker: nothing can be written to any of Spark's local directories "
+            f"({', '.join(set(map(str, failures.values())))}); mend their disks, or set spark.local.dir to others."
+        )
+    return made
+
+
+def _make(folder: Path) -> str | None:
+    """Why it cannot be written to, if so."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return error.strerror
+    return None
+
+
 def check_limit(num_bytes: int, limit_bytes: int) -> None:
     """That an executor keeps no more than it may.
 
@@ -73,7 +105,7 @@ class Room:
     """The folders of one run on one executor, and what may lie in them."""
 
     folders: tuple[Path, ...]
-    """On as many disks as Spark's local directories are."""
+    """On as many disks as Spark's local directories are; see `make_folders`."""
     limit_bytes: int | None = None
     """In all folders together; None: as much as is free on their disks."""
     free: Callable[[Path], Free] = free_on_disk
@@ -105,7 +137,7 @@ class Room:
                 with self.alone():
                     for folder in self.folders:
                         (folder / name).mkdir(mode=0o700)
-                    held.enter_context(_locked(self.folders[0] / name / ".lock"))
+                        held.enter_context(_locked(folder / name / ".lock"))
                 yield name
         finally:
             with self.alone():  # sweeps: it is nobody's now
@@ -117,8 +149,6 @@ class Room:
 
         What is nobody's any more is removed first.
         """
-        for folder in self.folders:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(self.folders[0] / ".lock"):
             self._sweep()
             yield
@@ -140,7 +170,7 @@ class Room:
         """Remove the private folders that are nobody's."""
         for folder in self.folders:
             for private in folder.glob(f"{PRIVATE}*"):
-                if not _is_locked(self.folders[0] / private.name / ".lock"):
+                with suppress(BlockingIOError), _locked(private / ".lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
                     shutil.rmtree(private, ignore_errors=True)
 
     def _choose(self, needs: Mapping[Name, int]) -> dict[Name, Path]:
@@ -171,20 +201,11 @@ class Room:
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Wait for a lock that ends with the block, or with the process."""
+def _locked(file: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold a lock that ends with the block, or with the process."""
     with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, how)
         yield
-
-
-def _is_locked(file: Path) -> bool:
-    try:
-        with file.open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (FileNotFoundError, BlockingIOError) as error:
-        return isinstance(error, BlockingIOError)
-    return False
 
 
 def _allocated(folder: Path) -> int:
