@@ -10,8 +10,8 @@ import pytest
 from radspark.errors import DataError
 from radspark.labels import LabelSet
 from radspark.metrics import evaluate_scores
-from radspark.ml import XRayEvaluator
-from radspark.ml.large_evaluation import evaluate_at_scale
+from radspark.ml import XRayEvaluator, large_evaluation
+from radspark.ml.large_evaluation import evaluate_at_scale, in_few_tasks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -70,3 +70,15 @@ def test_the_evaluator_tallies_above_a_size(frame: DataFrame, metric: str) -> No
 def test_no_row_with_a_probability_is_an_error(frame: DataFrame) -> None:
     with pytest.raises(DataError, match="none of the radiographs to evaluate on has a probability"):
         evaluate_at_scale(frame.where("probability is null"), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("slots", "elastic", "tasks"), [(2, False, 8), (None, False, 20), (0, False, 20), (2, True, 20)]
+)
+def test_scoring_is_not_bound_to_the_executors_of_the_moment(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, slots: int | None, elastic: bool, tasks: int
+) -> None:
+    conf = spark.sparkContext.getConf().set("spark.dynamicAllocation.enabled", str(elastic).lower())
+    monkeypatch.setattr(spark.sparkContext, "_conf", conf)
+    monkeypatch.setattr(large_evaluation, "count_slots", lambda _: slots)
+    assert in_few_tasks(spark.range(0, 20, 1, 20)).rdd.getNumPartitions() == tasks

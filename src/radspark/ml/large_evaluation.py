@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from radspark.engine.slots import is_elastic
 from radspark.errors import DataError
 from radspark.frames.described import described
 from radspark.frames.session import count_slots
@@ -48,11 +49,12 @@ def evaluate_at_scale(
     readable = scored.select(F.col(label_col).alias("labels"), F.col(probability_col).alias("scores")).where(
         "scores is not null"
     )
-    slots = count_slots(scored.sparkSession)
-    # A task emits every bin that it met, however few rows it had: with many small ones Spark would sort more than there
-    # was to begin with.
-    parts = readable if slots is None else readable.coalesce(slots * _TASKS_PER_SLOT)
-    entries = parts.mapInArrow(task, _ENTRIES).groupBy("finding", "slot").agg(F.sum("amount").alias("amount"))
+    entries = (
+        in_few_tasks(readable)
+        .mapInArrow(task, _ENTRIES)
+        .groupBy("finding", "slot")
+        .agg(F.sum("amount").alias("amount"))
+    )
     with described(scored.sparkSession, "radspark: tallying scores to evaluate the model"):
         findings, places, amounts = (column.to_numpy() for column in entries.toArrow().columns)
     tally = Tally.empty(len(label_set), thresholds=chosen)
@@ -62,6 +64,17 @@ def evaluate_at_scale(
         raise DataError("none of the radiographs to evaluate on has a probability; check the split and the images.")
     tally.slots_CS[findings[~rows], places[~rows]] = amounts[~rows]
     return tally.evaluate(label_set)
+
+
+def in_few_tasks(rows: DataFrame) -> DataFrame:
+    """Rows in a few parts for each task slot, where Spark's slots are known and stay as many.
+
+    A task emits every bin that it met, however few rows it had: with many small ones Spark would sort more than there
+    was to begin with. But what scores the rows may be part of the same tasks, so executors that come by themselves
+    must find some left.
+    """
+    slots = count_slots(rows.sparkSession)
+    return rows.coalesce(slots * _TASKS_PER_SLOT) if slots and not is_elastic(rows.sparkSession) else rows
 
 
 def tally_batches(batches: Iterator[pa.RecordBatch], *, thresholds: tuple[float, ...]) -> Iterator[pa.RecordBatch]:
