@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import io
+from itertools import product
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from radspark.frames.image_schema import IMAGE_SCHEMA
-from radspark.samples.duplicates import MAX_DISTANCE, _near_pairs, find_pixel_leak, hash_images, perceptual_hashes
+from radspark.samples.duplicates import (
+    MAX_DISTANCE,
+    compare_pixels,
+    find_pixel_leak,
+    hash_images,
+    near_pairs,
+    perceptual_hashes,
+)
 
 SIDE = 64
 
@@ -62,15 +71,36 @@ def test_image_without_structure_has_no_hash():
     st.lists(st.binary(min_size=32, max_size=32), max_size=6), st.lists(st.binary(min_size=32, max_size=32), max_size=6)
 )
 def test_products_of_signs_count_the_bits_that_differ(left, right):
-    left = [*left, b"\0" * 32, None]
-    right = [*right, b"\0" * 31 + b"\x07"]
+    left, right = [*left, b"\0" * 32], [*right, b"\0" * 31 + b"\x07"]
     expected = {
         (i, j, distance(a, b))
         for i, a in enumerate(left)
         for j, b in enumerate(right)
-        if a is not None and distance(a, b) <= MAX_DISTANCE
+        if distance(a, b) <= MAX_DISTANCE
     }
-    assert set(_near_pairs(left, right)) == expected
+    stacked = (np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 32) for hashes in (left, right))
+    assert {pair for block in near_pairs(*stacked) for pair in zip(*block, strict=True)} == expected
+
+
+HASHES = [None, b"\0" * 32, b"\0" * 31 + b"\7", b"\0" * 30 + b"\xff" * 2, b"\xff" * 32]
+RADIOGRAPHS = st.tuples(st.sampled_from(["test", "train", "validation"]), st.integers(0, 3), st.sampled_from(HASHES))
+
+
+@given(st.lists(RADIOGRAPHS, max_size=8), st.integers(1, 6))
+def test_all_pairs_are_counted_and_the_nearest_named(radiographs, max_pairs):
+    names = [f"{9 - i}.png" for i in range(len(radiographs))]
+    rows = list(zip(names, radiographs, strict=True))
+    pairs = []
+    for (path, (split, pixels, value)), (other, (other_split, other_pixels, other_value)) in product(rows, rows):
+        bits = distance(value, other_value) if value and other_value else MAX_DISTANCE + 1
+        if split < other_split and (pixels == other_pixels or bits <= MAX_DISTANCE):
+            pairs.append((0 if pixels == other_pixels else max(1, bits), path, other))
+    splits, pixels, hashes = ([row[i] for row in radiographs] for i in range(3))
+    table = {"path": pa.array(names, pa.string()), "split": pa.array(splits, pa.string())}
+    table |= {"pixels": pa.array(pixels, pa.int64()), "hash": pa.array(hashes, pa.binary())}
+    leak = compare_pixels(pa.table(table), max_pairs=max_pairs)
+    assert (leak.num_exact, leak.num_pairs) == (sum(not pair[0] for pair in pairs), len(pairs))
+    assert [(twins.distance, twins.path, twins.other_path) for twins in leak.pairs] == sorted(pairs)[:max_pairs]
 
 
 @pytest.mark.spark
@@ -85,9 +115,10 @@ def test_leak_counts_same_pixels_and_near_twins_across_splits_only(spark):
         ("f", "train", third),
         ("g", "test", fourth),
         ("h", None, fourth),
+        ("i", "test", None),
     ]
     frame = spark.createDataFrame(
-        [(path, split, ("", SIDE, SIDE, 1, 0, image.convert("L").tobytes())) for path, split, image in rows],
+        [(path, split, image and ("", SIDE, SIDE, 1, 0, image.convert("L").tobytes())) for path, split, image in rows],
         f"path string, split string, image {IMAGE_SCHEMA.simpleString()}",
     )
     leak = find_pixel_leak(hash_images(frame))
