@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from radspark.datasets.phantom import PhantomSummary
     from radspark.samples.check import DatasetCheck
+    from radspark.samples.check_counts import SplitCheck
 
 app = typer.Typer(help="Make a synthetic data set; check or prepare one.", no_args_is_help=True)
 
@@ -140,25 +142,13 @@ def check(
 
     with working("starting Spark ..."):
         spark = get_session(master=master, conf=settings)
-    with working("decoding every radiograph ..."):
-        found = check_dataset(spark, data.sources, split=data.split, findings=data.findings)
-    say(found.counts.summary())
-    console.print(_findings_table(found))
-    for name, values in (("ages", found.ages), ("sexes", found.sexes), ("views", found.views)):
-        say(f"{name}: " + ", ".join(f"{key} {count:,}" for key, count in values.items()))
-    say(
-        f"unreadable: {len(found.unreadable):,}   patients in more than one split: {found.leak.num_patients:,}   "
-        f"same pixels in two splits: {found.pixel_leak.num_exact:,}   near twins: {found.pixel_leak.num_near:,}",
-        style="" if found.is_clean else "red",
-    )
-    for reason, count in found.to_dict()["unreadable_errors"].items():
-        say(f"  {count:,} x {reason}")
-    if found.flagged:
-        say(f"readable, but odd: {len(found.flagged):,}")
-    for warning, count in found.to_dict()["flagged_warnings"].items():
-        say(f"  {count:,} x {warning}")
-    if out is not None:
-        _write_check(found, out)
+    with ExitStack() as lasting:
+        with working("decoding every radiograph ..."):
+            checked = check_dataset(spark, data.sources, split=data.split, findings=data.findings)
+            found = lasting.enter_context(checked)
+        _say_check(found)
+        if out is not None:
+            _write_check(found, out)
     if not found.is_clean:
         raise typer.Exit(FAULTY)
 
@@ -240,27 +230,48 @@ def prepare(
     say(f"fingerprint: {manifest.fingerprint}")
 
 
-def _findings_table(found: DatasetCheck) -> Table:
+def _say_check(found: DatasetCheck) -> None:
+    radiographs, leak = found.radiographs, found.pixel_leak
+    say(found.counts.summary())
+    console.print(_findings_table(radiographs.splits))
+    for name, values in (("ages", radiographs.ages), ("sexes", radiographs.sexes), ("views", radiographs.views)):
+        say(f"{name}: " + ", ".join(f"{key} {count:,}" for key, count in values.items()))
+    say(
+        f"unreadable: {radiographs.unreadable:,}   patients in more than one split: {found.leak.num_patients:,}   "
+        f"same pixels in two splits: {leak.num_exact:,}   near twins: {leak.num_near:,}",
+        style="" if found.is_clean else "red",
+    )
+    for reason, count in radiographs.unreadable_errors.items():
+        say(f"  {count:,} x {reason}")
+    if radiographs.flagged:
+        say(f"readable, but odd: {radiographs.flagged:,}")
+    for warning, count in radiographs.flagged_warnings.items():
+        say(f"  {count:,} x {warning}")
+
+
+def _findings_table(splits: Mapping[str, SplitCheck]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     table.add_column("positives")
-    for name in found.splits:
+    for name in splits:
         table.add_column(name, justify="right")
-    table.add_row("radiographs", *(f"{split.radiographs:,}" for split in found.splits.values()))
-    table.add_row("patients", *(f"{split.patients:,}" for split in found.splits.values()))
+    table.add_row("radiographs", *(f"{split.radiographs:,}" for split in splits.values()))
+    table.add_row("patients", *(f"{split.patients:,}" for split in splits.values()))
     table.add_section()
-    for finding in next(iter(found.splits.values())).findings:
-        table.add_row(finding, *(f"{split.findings[finding].positives:,}" for split in found.splits.values()))
+    for finding in next(iter(splits.values())).findings:
+        table.add_row(finding, *(f"{split.findings[finding].positives:,}" for split in splits.values()))
     return table
 
 
 def _write_check(found: DatasetCheck, out: Path) -> None:
     (out / "check.json").write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")
-    write_unreadable(found.unreadable, out / FILE_NAME)
-    _write_csv(out / "flagged.csv", ("path", "warning"), found.flagged)
+    write_unreadable(found.list_unreadable(), out / FILE_NAME)
+    _write_csv(out / "flagged.csv", ("path", "warning"), found.list_flagged())
     _write_csv(out / "duplicates.csv", Twins._fields, found.pixel_leak.pairs)
-    _write_csv(out / "splits.csv", ("image_id", "split"), found.placed)
+    _write_csv(out / "splits.csv", ("image_id", "split"), found.list_placed())
+    if len(found.pixel_leak.pairs) < found.pixel_leak.num_pairs:
+        say(f"duplicates.csv names the nearest {len(found.pixel_leak.pairs):,} of {found.pixel_leak.num_pairs:,} pairs")
 
 
 def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

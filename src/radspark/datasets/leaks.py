@@ -15,7 +15,7 @@ from radspark.datasets.schema import SPLITS
 from radspark.errors import SplitError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 _NAMED_PATIENTS = 3
 
@@ -77,9 +77,14 @@ def check_no_leak(places: Places) -> None:
 def fingerprint_splits(frame: DataFrame) -> str:
     """Number of rows with a split, and a hash of which image is in which, whatever their order."""
     placed = frame.where(F.col("split").isNotNull())
-    row = placed.agg(F.count("*").alias("rows"), F.bit_xor(F.xxhash64("image_id", "split")).alias("hash")).first()
+    row = placed.agg(F.count("*").alias("rows"), F.bit_xor(hash_place()).alias("hash")).first()
     assert row is not None, "an aggregate always has a row"
     return fingerprint(row["rows"], row["hash"])
+
+
+def hash_place() -> Column:
+    """64 bits for which image is in which split."""
+    return F.xxhash64("image_id", "split")
 
 
 def fingerprint(count: int, combined: int | None) -> str:

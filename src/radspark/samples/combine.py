@@ -40,6 +40,8 @@ class MatchedLabels:
     counts: JoinCounts
     fingerprints: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Of the patients of each split of one data set."""
+    leaking: int = 0
+    """Patients that stand in two splits, where that is allowed."""
     hashed: bool = False
     """Whether patients and studies are hashes already, as in most prepared sets."""
 
@@ -64,6 +66,7 @@ def combine(sources: Sequence[Source], found: Sequence[MatchedLabels], *, findin
         table=unite(unify(m.table, m.labels, labels, prefix=p) for m, p in zip(found, prefixes, strict=True)),
         labels=labels,
         counts=functools.reduce(add_counts, (matched.counts for matched in found)),
+        leaking=sum(matched.leaking for matched in found),
     )
 
 

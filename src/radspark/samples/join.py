@@ -151,7 +151,12 @@ def _match_source(
     paths = files.select(F.col("stem").alias("image_id"), "path")
     matched = table.frame.join(paths, "image_id").select(*LABEL_TABLE.names, "path")
     return MatchedLabels(
-        frame=matched, table=table.frame, labels=table.labels, counts=counts, fingerprints=table.fingerprints
+        frame=matched,
+        table=table.frame,
+        labels=table.labels,
+        counts=counts,
+        fingerprints=table.fingerprints,
+        leaking=census.leaking,
     )
 
 
