@@ -90,6 +90,10 @@ def test_every_file_is_a_sample_or_is_refused_with_its_reason(spark, write_nih_i
     assert refused["00000002_000.dcm"] == "another file of this image is prepared."
     assert set(refused) == {"00000099_000.png", "00000002_000.dcm", "00000001_000.png", "00000003_000.png"}
     assert run(spark, folder, out) == manifest
+    for stem in ("00000077_000", "00000078_000"):
+        (folder / f"images/{stem}.png").touch()
+    grown = run(spark, folder, out, files_per_batch=1)
+    assert [batch.refused for name, batch in grown.batches.items() if "unseen" in name] == [1, 1, 1]
 
 
 def test_new_files_are_added_and_old_ones_left(spark, write_nih_images, out):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pyspark import StorageLevel
@@ -15,8 +16,9 @@ from pyspark.errors import StreamingQueryException
 
 from radspark.datasets.leaks import check_no_leak, find_places, fingerprint_splits
 from radspark.datasets.phantom.mark import is_synthetic
-from radspark.datasets.reading import Source, read_labels
+from radspark.datasets.reading import Source, check_labels, open_labels
 from radspark.datasets.registry import suited_preparation
+from radspark.datasets.schema import LabelTable
 from radspark.datasets.splits import get_split_policy
 from radspark.datasets.tables import list_files
 from radspark.errors import RadsparkError, SplitError
@@ -83,23 +85,21 @@ def prepare_samples(
         "identifiers of a prepared set must be hash or keep, got 'drop': intervals and folds are made of patients.",
     )
     choices = Choices(preparation or suited, split or SplitSettings(), findings, identifiers)
-    parts = _begin(spark, several, out, choices)
-    try:
+    with ExitStack() as lasting:
+        parts, begun = _begin(spark, several, out, choices, lasting)
         queries = []
         for part in parts:
             query = _start(spark, part, out, files_per_batch=files_per_batch, watch_seconds=watch_seconds)
             queries.append(query)
             if watch_seconds is None:
                 _wait(query, part)
-                _add_unseen(spark, part, out)
+                _add_unseen(spark, part, out, files_per_batch=files_per_batch)
         for query, part in zip(queries, parts, strict=True):
             _wait(query, part)
-    finally:
-        for part in parts:
-            part.table.frame.unpersist()
     manifest = read_manifest(spark, out)
     assert manifest is not None, "it was written at the beginning"
-    if not get_split_policy(manifest.data.split.policy).leaks_patients:
+    # The label tables of this call were checked by themselves; samples of earlier calls can be of other tables.
+    if begun.batches and not get_split_policy(manifest.data.split.policy).leaks_patients:
         check_no_leak(find_places(read_samples(spark, out, manifest)))
     return manifest
 
@@ -114,19 +114,25 @@ class Choices:
     identifiers: Identifiers
 
 
-def _begin(spark: SparkSession, several: Sequence[Source], out: str, choices: Choices) -> list[Part]:
-    """Read the label tables; write a manifest, or check that the one that is there was made by the same choices."""
-    tables = [read_labels(spark, source, split=choices.split) for source in several]
+def _begin(
+    spark: SparkSession, several: Sequence[Source], out: str, choices: Choices, lasting: ExitStack
+) -> tuple[list[Part], Manifest]:
+    """Read the label tables; write a manifest, or check that the one that is there was made by the same choices.
+
+    Returns:
+        the sources, whose tables are kept while `lasting` does; and the manifest, with the batches that were there.
+    """
+    tables = [_keep_labels(spark, source, choices.split, lasting) for source in several]
     labels = choose_findings([table.labels for table in tables], choices.findings, names=[s.dataset for s in several])
     prefixes = id_prefixes(several)
     parts = []
     for source, prefix, table in zip(several, prefixes, tables, strict=True):
-        frame = unify(table.frame, table.labels, labels, prefix=prefix).persist(StorageLevel.DISK_ONLY)
+        frame = unify(table.frame, table.labels, labels, prefix=prefix)
         parts.append(Part(source, prefix, dataclasses.replace(table, frame=frame), choices.identifiers))
     everyone = functools.reduce(lambda left, right: left.unionByName(right), (part.table.frame for part in parts))
     data = describe_data(several, choices.split, fingerprints=[table.fingerprints for table in tables])
     synthetic = any(is_synthetic(spark, source.data_dir) for source in several)
-    planned = Manifest(
+    manifest = Manifest(
         labels,
         choices.preparation,
         data,
@@ -137,9 +143,18 @@ def _begin(spark: SparkSession, several: Sequence[Source], out: str, choices: Ch
     )
     found = read_manifest(spark, out)
     if found is not None:
-        check_same_choices(found, planned, out)
-    write_manifest(spark, out, planned if found is None else dataclasses.replace(planned, batches=found.batches))
-    return parts
+        check_same_choices(found, manifest, out)
+        manifest = dataclasses.replace(manifest, batches=found.batches)
+    write_manifest(spark, out, manifest)
+    return parts, manifest
+
+
+def _keep_labels(spark: SparkSession, source: Source, split: SplitSettings, lasting: ExitStack) -> LabelTable:
+    """A label table, checked, that Spark parses once."""
+    opened = open_labels(spark, source, split=split)
+    frame = opened.frame.persist(StorageLevel.DISK_ONLY)
+    lasting.callback(frame.unpersist)
+    return check_labels(dataclasses.replace(opened, frame=frame))[0]
 
 
 def check_same_choices(found: Manifest, planned: Manifest, out: str) -> None:
@@ -218,7 +233,7 @@ def _wait(query: StreamingQuery, part: Part) -> None:
         query.stop()
 
 
-def _add_unseen(spark: SparkSession, part: Part, out: str) -> None:
+def _add_unseen(spark: SparkSession, part: Part, out: str, *, files_per_batch: int) -> None:
     """Files that Spark's stream passes over in silence, those of zero bytes, get their row in the quarantine too."""
     manifest = read_manifest(spark, out)
     assert manifest is not None, "it was written at the beginning"
@@ -230,6 +245,6 @@ def _add_unseen(spark: SparkSession, part: Part, out: str) -> None:
     unseen = files.join(read_samples(spark, out, manifest).select("image_id"), "image_id", "left_anti")
     unseen = unseen.join(read_quarantine(spark, out, manifest).select("path"), "path", "left_anti")
     missed = [row["path"] for row in unseen.select("path").collect()]
-    if missed:
-        number = sum(name.startswith(f"{part.name}-unseen-") for name in manifest.batches)
-        add_batch(spark, part, out, missed, name=f"{part.name}-unseen-{number:06d}")
+    first = sum(name.startswith(f"{part.name}-unseen-") for name in manifest.batches)
+    for number, start in enumerate(range(0, len(missed), files_per_batch), first):
+        add_batch(spark, part, out, missed[start : start + files_per_batch], name=f"{part.name}-unseen-{number:06d}")
