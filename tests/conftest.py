@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+
+from spark_jobs import spark_jobs
 
 
 @dataclass(frozen=True)
@@ -71,19 +72,6 @@ def run_radspark(*words: object) -> Outcome:
         run([str(word) for word in words])
     jobs = tuple(text for job, text in sorted(spark_jobs().items()) if job not in known)
     return Outcome(int(stop.value.code or 0), out.getvalue(), err.getvalue(), jobs)
-
-
-def spark_jobs() -> dict[int, str | None]:
-    """Number and description of the jobs of the session that is there, as its page would show them."""
-    spark = SparkSession.getActiveSession()
-    if spark is None:
-        return {}
-    context = spark.sparkContext._jsc.sc()
-    context.listenerBus().waitUntilEmpty()
-    jobs = context.statusStore().jobsList(None)
-    found = (jobs.apply(i) for i in range(jobs.size()))
-    # Py4J passes None as Java's null, which Scala's getOrElse would call.
-    return {job.jobId(): job.description().get() if job.description().isDefined() else None for job in found}
 
 
 def train_words(data: Path, out: Path, *more: object) -> list[object]:

@@ -13,6 +13,8 @@ import safetensors.torch
 from command_line import train_words
 from small_nih import HEADER, write_images, write_nih, write_tables
 
+from spark_jobs import undescribed
+
 if TYPE_CHECKING:
     from command_line import Radspark
 
@@ -82,6 +84,7 @@ def test_bad_files_make_a_check_end_with_3_and_are_named(tmp_path: Path, radspar
     (data / "images" / "00000002_000.png").write_bytes(b"")
     outcome = radspark("data", "check", "--dataset", "nih", "--data-dir", data, "--out", tmp_path / "out")
     assert outcome.code == 3
+    assert undescribed(outcome.jobs) == []
     assert "unreadable: 1   patients in more than one split: 0" in outcome.out
     assert "00000002_000.png" in (tmp_path / "out" / "unreadable.csv").read_text()
 

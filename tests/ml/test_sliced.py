@@ -15,6 +15,7 @@ from radspark.engine import rounds
 from radspark.errors import ArgumentError, UserCodeError
 from radspark.ml import XRayModel
 from radspark.settings import OptimizerSettings
+from spark_jobs import spark_jobs, undescribed
 
 pytestmark = pytest.mark.spark
 
@@ -31,7 +32,9 @@ def test_it_comes_to_the_bits_of_the_collective_one_and_leaves_nothing_behind(
 ) -> None:
     held = spark.sparkContext.parallelize(range(2), 2).mapPartitions(networks.caches)
     before, kept = set(held.collect()), len(spark.sparkContext._jsc.getPersistentRDDs())
+    known = spark_jobs().keys()
     model = classifier(SLICED).fit(samples)
+    assert undescribed(text for job, text in spark_jobs().items() if job not in known) == []
     assert_same_bits(model, collective)
     ours, theirs = model.summary.record.epochs, collective.summary.record.epochs
     assert [epoch.validation for epoch in ours] == [epoch.validation for epoch in theirs]
