@@ -34,7 +34,7 @@ MAX_DISTANCE = 24
 """Most bits in which near twins differ."""
 FLAT = 1.0
 """Greys; a radiograph with no frequency stronger than this has nothing to compare."""
-BLOCK = 4096
+BLOCK = 2048
 """Hashes in one side of a block of pairs."""
 MAX_PAIRS = 100_000
 """Most pairs that are named. Of blank radiographs, each is every other one's twin."""
@@ -211,10 +211,10 @@ def near_pairs(
         for other in range(0, len(right_MB), BLOCK):
             # Of signs, a product is the bits that agree less those that differ.
             products = left_signs @ _signs(right_MB[other : other + BLOCK]).T
-            distances = (8 * HASH_BYTES - products) / 2
-            i_P, j_P = np.nonzero(distances <= MAX_DISTANCE)
+            i_P, j_P = np.nonzero(products >= 8 * HASH_BYTES - 2 * MAX_DISTANCE)
             if len(i_P):
-                yield start + i_P, other + j_P, distances[i_P, j_P].astype(np.int64)
+                distances_P = (8 * HASH_BYTES - products[i_P, j_P]) / 2
+                yield start + i_P, other + j_P, distances_P.astype(np.int64)
 
 
 def _signs(hashes_MB: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
