@@ -16,22 +16,16 @@ SCHEMA = (
 
 
 def test_rare_values_are_counted_together_and_nothing_is_lost(spark):
-    rows = [
-        (
-            f"{i}",
-            f"{i // 2}",
-            10.0 * min(i, 11),
-            "FM"[i % 2],
-            f"view {i}",
-            "train",
-            [1.0, None],
-            f"error {max(i, 3)}",
-            "odd",
-        )
+    values = [
+        (f"{i}", f"{i // 2}", 10.0 * min(i, 10), "FM"[i % 2], f"view {i}", "train" if i < 11 else "test", [1.0, None])
         for i in range(12)
     ]
-    found = count_radiographs(spark.createDataFrame(rows, SCHEMA), LabelSet(("Mass", "Edema")), max_values=4)
-    assert (found.splits["train"].radiographs, found.splits["train"].patients) == (12, 6)
+    rows = [(*value, f"error {max(i, 3)}", "odd") for i, value in enumerate(values)]
+    found = count_radiographs(spark.createDataFrame(rows, SCHEMA), LabelSet(("Mass", "Edema")), max_values=5)
+    assert [(name, split.radiographs, split.patients) for name, split in found.splits.items()] == [
+        ("train", 11, 6),
+        ("test", 1, 1),
+    ]
     assert found.sexes == {"F": 6, "M": 6}
     assert found.unreadable_errors == {"error 3": 4, "other": 8}
     assert (found.views, found.ages, found.flagged_warnings) == ({"other": 12}, {"other": 12}, {})
