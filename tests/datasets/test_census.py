@@ -8,7 +8,6 @@ from collections import Counter
 import pytest
 
 from radspark.datasets.census import ListCount, take_census
-from radspark.datasets.leaks import find_places
 from radspark.datasets.schema import SPLITS
 
 pytestmark = pytest.mark.spark
@@ -67,15 +66,21 @@ def test_lists_are_counted_against_the_rows_and_each_other(spark):
     assert (census.rows, census.repeated, census.files) == (4, 0, 0)
 
 
-def test_fingerprints_are_those_of_the_places(spark):
-    table = spark.createDataFrame([(f"i{i}", f"p{i % 7}", SPLITS[i % 7 % 3], None) for i in range(30)], ROWS)
-    census = take_census(table)
-    assert census.fingerprints == find_places(table).fingerprints
-    assert {split: value.split("-")[0] for split, value in census.fingerprints.items()} == {
+def test_patients_of_each_split_have_a_fingerprint_whatever_their_radiographs(spark):
+    rows = [(f"i{i}", f"p{i % 7}", SPLITS[i % 7 % 3], None) for i in range(30)]
+    found = fingerprints(spark, rows)
+    assert {split: value.split("-")[0] for split, value in found.items()} == {
         "train": "3",
         "validation": "2",
         "test": "2",
     }
+    assert fingerprints(spark, rows[7:]) == found
+    exchanged = [(image, {"p0": "p1", "p1": "p0"}.get(patient, patient), *rest) for image, patient, *rest in rows]
+    assert [split for split, value in fingerprints(spark, exchanged).items() if value == found[split]] == ["test"]
+
+
+def fingerprints(spark, rows):
+    return take_census(spark.createDataFrame(rows, ROWS)).fingerprints
 
 
 def test_a_table_without_rows_is_counted_as_none(spark):

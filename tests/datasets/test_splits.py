@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from pyspark.sql import functions as F
 
-from radspark.datasets.leaks import find_places
+from radspark.datasets.leaks import find_leak
 from radspark.datasets.splits import (
     SPLIT_POLICIES,
     check_split_settings,
@@ -58,7 +58,7 @@ def assign(table, name, **choices):
 @pytest.mark.spark
 @pytest.mark.parametrize("policy", DRAWN.values(), ids=DRAWN)
 def test_a_policy_leaks_exactly_if_it_says_so(table, policy):
-    assert (find_places(policy.assign(table, settings(policy.name))).leak.num_patients > 0) == policy.leaks_patients
+    assert (find_leak(policy.assign(table, settings(policy.name))).num_patients > 0) == policy.leaks_patients
 
 
 @pytest.mark.spark

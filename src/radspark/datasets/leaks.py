@@ -1,17 +1,15 @@
-"""Who stands in which split: that no patient is in two, and fingerprints that tell splits apart without names.
+"""That no patient stands in two splits, and fingerprints that tell splits apart without names.
 
 Which radiograph goes where is the policies' business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from radspark.datasets.schema import SPLITS
 from radspark.errors import SplitError
 
 if TYPE_CHECKING:
@@ -29,44 +27,27 @@ class Leak:
     """At most three of them."""
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where the patients of a label table stand."""
-
-    leak: Leak
-    fingerprints: Mapping[str, str]
-    """Of the patients of each split: how many, and a hash over them, whatever their order. Empty if patients leak."""
-
-
-def find_places(frame: DataFrame) -> Places:
-    """See which patients are in which split, in one pass over the table."""
-    patients = (
+def find_leak(frame: DataFrame) -> Leak:
+    """Count the patients of a label table that stand in more than one split, and name some."""
+    in_two = (
         frame.where(F.col("split").isNotNull())
         .groupBy("patient_id")
         .agg(F.min("split").alias("split"), F.max("split").alias("other"))
+        .where(F.col("split") != F.col("other"))
     )
-    row = patients.agg(
-        F.count_if(F.col("split") != F.col("other")).alias("leaking"),
-        *(F.count_if(F.col("split") == split).alias(split) for split in SPLITS),
-        *(
-            F.bit_xor(F.when(F.col("split") == split, F.xxhash64("patient_id"))).alias(f"hash_{split}")
-            for split in SPLITS
-        ),
-    ).first()
-    assert row is not None, "an aggregate always has a row"
-    if not row["leaking"]:
-        return Places(Leak(0, ()), {split: fingerprint(row[split], row[f"hash_{split}"]) for split in SPLITS})
-    named = patients.where(F.col("split") != F.col("other")).orderBy("patient_id").limit(_NAMED_PATIENTS).collect()
-    return Places(Leak(row["leaking"], tuple(row["patient_id"] for row in named)), {})
+    num_patients = in_two.count()
+    if not num_patients:
+        return Leak(0, ())
+    named = in_two.orderBy("patient_id").limit(_NAMED_PATIENTS).collect()
+    return Leak(num_patients, tuple(row["patient_id"] for row in named))
 
 
-def check_no_leak(places: Places) -> None:
+def check_no_leak(leak: Leak) -> None:
     """Check that each patient stands in one split only.
 
     Raises:
         SplitError: counts the patients in two splits and names up to three of them.
     """
-    leak = places.leak
     if leak.num_patients:
         raise SplitError(
             f"{leak.num_patients} {'patients stand' if leak.num_patients > 1 else 'patient stands'} in two splits "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from radspark.datasets.census import Census, take_census
-from radspark.datasets.leaks import check_no_leak, find_places
+from radspark.datasets.leaks import check_no_leak, find_leak
 from radspark.datasets.registry import get_dataset
 from radspark.datasets.schema import PROBLEM, LabelTable, SplitLists, to_label_table
 from radspark.datasets.split_file import list_split_file
@@ -62,7 +62,7 @@ def read_labels(
     """The label table of a data set, lazily, checked beforehand.
 
     Args:
-        allow_leak: leave a patient in two splits to `find_places`.
+        allow_leak: leave a patient in two splits to `find_leak`.
 
     Raises:
         LabelTableError: as `open_labels` and `check_labels`.
@@ -99,7 +99,7 @@ def check_labels(
     Args:
         table: of `open_labels`.
         files: `stem, num_files` of the radiographs that are there.
-        allow_leak: leave a patient in two splits to `find_places`.
+        allow_leak: leave a patient in two splits to `find_leak`.
 
     Raises:
         LabelTableError: no rows, rows without image or patient, repeated images, or a value that the data set does not
@@ -112,7 +112,7 @@ def check_labels(
     if table.lists is not None:
         _check_lists(census, table.lists, file=table.file)
     if census.leaking and not (table.may_leak or allow_leak):
-        check_no_leak(find_places(table.frame))
+        check_no_leak(find_leak(table.frame))
     return dataclasses.replace(table, frame=table.frame.drop(PROBLEM), fingerprints=census.fingerprints), census
 
 

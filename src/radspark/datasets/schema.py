@@ -94,7 +94,7 @@ class LabelTable:
     may_leak: bool = False
     """Whether a patient can stand in two splits by the policy that was chosen."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
-    """Of the patients of each split, as `leaks.find_places` gives them, once the table is checked."""
+    """Of the patients of each split, as `Census` has them, once the table is checked."""
 
 
 def to_label_table(frame: DataFrame) -> DataFrame:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
-from radspark.datasets.leaks import Leak, find_places
+from radspark.datasets.leaks import Leak, find_leak
 from radspark.datasets.reading import Source
 from radspark.datasets.registry import suited_preparation
 from radspark.frames.described import described
@@ -129,7 +129,7 @@ def check_dataset(
         with described(spark, "radspark: decoding every radiograph"):
             radiographs = count_radiographs(seen, matched.labels)
         with described(spark, "radspark: looking for patients and pixels in two splits"):
-            leak = find_places(matched.table).leak if matched.leaking else Leak(0, ())
+            leak = find_leak(matched.table) if matched.leaking else Leak(0, ())
             pixel_leak = find_pixel_leak(seen)
         yield DatasetCheck(" + ".join(names), matched.counts, radiographs, leak, pixel_leak, seen)
 

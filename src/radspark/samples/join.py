@@ -120,7 +120,7 @@ def match_labels(
     Logs how many rows and files have no partner, without naming any. Arguments and errors are `load_samples`'s.
 
     Args:
-        allow_leak: leave a patient in two splits to `find_places`.
+        allow_leak: leave a patient in two splits to `find_leak`.
     """
     if isinstance(sources, PreparedSet):
         return open_prepared(spark, sources.uri)

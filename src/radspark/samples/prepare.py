@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark import StorageLevel
 from pyspark.errors import StreamingQueryException
 
-from radspark.datasets.leaks import check_no_leak, find_places, fingerprint_splits
+from radspark.datasets.leaks import check_no_leak, find_leak, fingerprint_splits
 from radspark.datasets.phantom.mark import is_synthetic
 from radspark.datasets.reading import Source, check_labels, open_labels
 from radspark.datasets.registry import suited_preparation
@@ -100,7 +100,7 @@ def prepare_samples(
     assert manifest is not None, "it was written at the beginning"
     # The label tables of this call were checked by themselves; samples of earlier calls can be of other tables.
     if begun.batches and not get_split_policy(manifest.data.split.policy).leaks_patients:
-        check_no_leak(find_places(read_samples(spark, out, manifest)))
+        check_no_leak(find_leak(read_samples(spark, out, manifest)))
     return manifest
 
 
