@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 
+from spark_jobs import undescribed
+
 if TYPE_CHECKING:
     from command_line import Radspark
 
@@ -23,6 +25,7 @@ def test_a_prepared_set_is_trained_on_and_tested_as_its_files_are(
     source = ("--dataset", "nih", "--data-dir", nih_data)
     outcome = radspark("data", "prepare", *source, "--out", prepared, "--image-size", 32, *split)
     assert outcome.code == 0, outcome.err
+    assert undescribed(outcome.jobs) == []
     assert "36 samples" in outcome.out and "0 files refused" in outcome.out
 
     of_set = ("--dataset", "prepared", "--data-dir", prepared)

@@ -208,7 +208,8 @@ def _start(
     )
 
     def write(batch: DataFrame, batch_id: int) -> None:
-        paths = [row["path"] for row in batch.collect()]
+        with described(spark, f"radspark: listing new files of {part.name}"):
+            paths = [row["path"] for row in batch.collect()]
         try:
             with described(spark, f"radspark: preparing {len(paths)} files of {part.name}"):
                 add_batch(spark, part, out, paths, name=f"{part.name}-{batch_id:06d}")
