@@ -157,9 +157,9 @@ class DriverEnd:
         self.token = secrets.token_hex(16)
         self.new_state: bytearray | None = None
         self.broken: str | None = None
+        """Why the round was broken off."""
         self.told: list[tuple[str, str]] = []
         """Kind and text of the failures by which workers left."""
-        """Why the round was broken off."""
         self._num_workers = num_workers
         self._state = state
         self._max_state_bytes = max_state_bytes
