@@ -96,6 +96,14 @@ def test_who_waits_for_a_worker_that_failed_is_told() -> None:
         assert line.broken == "worker 1 is gone"
 
 
+def test_a_worker_that_never_comes_lets_the_others_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "ARRIVAL_SECONDS", 0.2)
+    with driver(num_workers=2) as line:
+        with pytest.raises(LineLostError), worker_end(line, 0) as waiting:
+            waiting.gather({})
+        assert line.broken == f"worker 1 did not reach the driver at localhost:{line.address[1]} within 0 s"
+
+
 def test_a_worker_that_is_done_breaks_nothing() -> None:
     with driver(num_workers=2) as line, worker_end(line, 0) as waiting:
         with worker_end(line, 1):

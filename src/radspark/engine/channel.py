@@ -30,6 +30,8 @@ BEAT_SECONDS = 5.0
 SILENCE_SECONDS = 60.0
 """A worker from which nothing comes for longer is lost, though its connection stands."""
 CONNECT_SECONDS = 60.0
+ARRIVAL_SECONDS = 300.0
+"""From the first worker on the line to the last: Spark starts them together."""
 GREETING_SECONDS = 10.0
 """For whoever connects to say the token."""
 MAX_GREETING = 256
@@ -171,6 +173,9 @@ class DriverEnd:
         """Open ones, with the worker behind each once it has said the token."""
         self._meeting: dict[int, tuple[socket.socket, dict[str, Any]]] = {}
         """Workers that wait for the others."""
+        self._expected = set(range(num_workers))
+        """Workers that have not been on the line yet."""
+        self._arrival: threading.Timer | None = None
         self._server = socket.create_server((host.bind, 0), backlog=num_workers + MAX_STRANGERS)
         self.address: tuple[str, int] = (host.advertised, self._server.getsockname()[1])
 
@@ -183,6 +188,8 @@ class DriverEnd:
     ) -> None:
         with self._changing:
             self._is_open = False
+            if self._arrival is not None:
+                self._arrival.cancel()
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
         self._hang_up(socket.SHUT_RDWR)
@@ -223,10 +230,23 @@ class DriverEnd:
         greeting = _read_line(reader, MAX_GREETING)
         if greeting is None or not secrets.compare_digest(str(greeting.get("token")), self.token):
             return False
+        worker = int(greeting["worker"])
         with self._changing:
-            self._connections[connection] = int(greeting["worker"])
+            self._connections[connection] = worker
+            self._expected.discard(worker)
+            if self._arrival is None and self._is_open:
+                self._arrival = threading.Timer(ARRIVAL_SECONDS, self._give_up_waiting)
+                self._arrival.daemon = True
+                self._arrival.start()
         connection.settimeout(SILENCE_SECONDS)
         return True
+
+    def _give_up_waiting(self) -> None:
+        if self._expected:
+            host, port = self.address
+            self._break_off(
+                f"worker {min(self._expected)} did not reach the driver at {host}:{port} within {ARRIVAL_SECONDS:.0f} s"
+            )
 
     def _listen(self, connection: socket.socket, reader: BufferedReader) -> bool:
         """Answer until the worker is done (True) or gone (False)."""
