@@ -2,6 +2,8 @@
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +18,7 @@ from radspark.nn.optimizers import build_optimizer
 from radspark.nn.user_module import UserNetwork
 from radspark.settings import OptimizerSettings
 from radspark.training.collective import SingleWorker
+from radspark.training.exchange import Exchange
 from radspark.training.gradients import MicroBatch, ShardGradients, dropout_seed
 from radspark.training.step import Stepper, StepResult
 from radspark.training.tree import ShardSum
@@ -57,11 +60,19 @@ def stepper(net: UserNetwork, settings: OptimizerSettings) -> Stepper:
     )
 
 
-def step_of_two(exchange: torch.dtype) -> list[tuple[UserNetwork, StepResult]]:
-    """Network and result of each of two workers after a step, of 150 and 151 samples."""
+def step_of_two(exchange: torch.dtype, *, early: bool = False) -> list[tuple[UserNetwork, StepResult]]:
+    """Network and result of each of two workers after a step, of 150 and 151 samples.
+
+    Args:
+        early: parts are exchanged during the backward pass.
+    """
     tables: dict[Any, Table] = {}
 
     def work(rank: int) -> tuple[UserNetwork, StepResult]:
+        with ThreadPoolExecutor(1) if early else nullcontext() as thread:
+            return step_of(rank, thread)
+
+    def step_of(rank: int, thread: ThreadPoolExecutor | None) -> tuple[UserNetwork, StepResult]:
         net = nets[rank]
         stepper = Stepper(
             net,
@@ -71,8 +82,10 @@ def step_of_two(exchange: torch.dtype) -> list[tuple[UserNetwork, StepResult]]:
             bfloat16=False,
             shard_sum=ShardSum(Threads(rank, "ab", tables), num_shards=2),
             exchange=exchange,
+            thread=thread,
         )
-        return net, stepper.step({rank: [micro_batch(150 + rank, rank)]}, learning_rate=0.5)
+        batches = [micro_batch(75, rank), replace(micro_batch(75 + rank, 2 + rank), is_last=True)]
+        return net, stepper.step({rank: batches}, learning_rate=0.5)
 
     nets = [network(), network()]
     with ThreadPoolExecutor(2) as threads:
@@ -124,6 +137,28 @@ def test_gradients_alone_travel_as_bfloat16() -> None:
     torch.testing.assert_close(sums[1], sums[0].to(torch.bfloat16).float(), rtol=2**-7, atol=1e-2)
     for one, two in zip(rounded.parameters(), other.parameters(), strict=True):
         assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("exchange", [torch.float32, torch.bfloat16], ids=str)
+def test_parts_that_go_out_during_the_backward_pass_change_no_bit(
+    monkeypatch: pytest.MonkeyPatch, exchange: torch.dtype
+) -> None:
+    (late, late_result), _ = step_of_two(exchange)
+    monkeypatch.setattr("radspark.training.exchange.PART", 6)
+    sent: list[int] = []
+    finish = Exchange.finish
+
+    def count_and_finish(self: Exchange, blocks: list[torch.Tensor]) -> None:
+        sent.append(len(self._sent))
+        finish(self, blocks)
+
+    monkeypatch.setattr(Exchange, "finish", count_and_finish)
+    for early, result in step_of_two(exchange, early=True):
+        assert result == late_result
+        for name, tensor in early.state_dict().items():
+            assert torch.equal(tensor, late.state_dict()[name]), name
+    num_gradients = sum(parameter.numel() for parameter in late.parameters())
+    assert sent == [-(-num_gradients // 6)] * 2
 
 
 def test_head_l2_acts_on_the_head_alone() -> None:

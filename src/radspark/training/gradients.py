@@ -6,7 +6,7 @@ N samples of a micro-batch, C findings, H = W side of the network's input.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -36,6 +36,12 @@ class MicroBatch:
     labels_NC: torch.Tensor
     """float32, NaN where unknown."""
     dropout_seed: int
+    is_last: bool = False
+    """Of its shard's in a step."""
+
+
+def _do_nothing() -> None:
+    pass
 
 
 class ShardGradients:
@@ -81,7 +87,13 @@ class ShardGradients:
             parameter.grad = self.gradients.as_strided(parameter.size(), parameter.stride(), offset)
             offset += parameter.numel()
 
-    def of_shards(self, shards: Mapping[int, Iterable[MicroBatch]], *, stop: bool = False) -> TreeSum:
+    def of_shards(
+        self,
+        shards: Mapping[int, Iterable[MicroBatch]],
+        *,
+        stop: bool = False,
+        before_last: Callable[[], None] = _do_nothing,
+    ) -> TreeSum:
         """The sums of this worker's blocks of shards, in the layout of `vector`, whose memory a single one shares.
 
         Counters are one further afterwards; running statistics are those of some micro-batch.
@@ -89,6 +101,7 @@ class ShardGradients:
         Args:
             shards: what each shard takes part with, in their order.
             stop: whether this worker asks to end the round.
+            before_last: called before the last backward pass, if what that leaves in `vector` is the sum of all.
         """
         statistics_before = self.statistics.clone()
         counters_before = self.counters.clone()
@@ -96,6 +109,8 @@ class ShardGradients:
         for number, (shard, micro_batches) in enumerate(shards.items()):
             self.vector.zero_()
             for micro_batch in micro_batches:
+                if micro_batch.is_last and len(shards) == 1:
+                    before_last()
                 self.statistics.copy_(statistics_before)
                 self.counters.copy_(counters_before)
                 self._accumulate(micro_batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 
@@ -107,17 +107,23 @@ def run_round(
     restore(state, network, optimizer)
     del state  # as large as the network and its moments, and no longer needed
     learner, inputs = choose_learner(network, spec, device)
-    stepper = Stepper(
-        learner,
-        optimizer,
-        settings=spec.recipe.optimizer,
-        positive_weights_C=None if spec.positive_weights is None else torch.tensor(spec.positive_weights).to(device),
-        bfloat16=spec.recipe.training.precision == "bfloat16",
-        shard_sum=ShardSum(group, num_shards=len(spec.plan.sizes)),
-        exchange=getattr(torch, spec.recipe.training.exchange),
-        device=device,
-    )
-    steps = list(_take_steps(spec, stepper, inputs, train, on_step))
+    # What a user's own module does in a backward pass is not known; a GPU would run both in turn, in one stream.
+    overlaps = group.size > 1 and device.type == "cpu" and isinstance(learner, XRayNetwork)
+    with ThreadPoolExecutor(1, "radspark-exchange") if overlaps else nullcontext() as thread:
+        stepper = Stepper(
+            learner,
+            optimizer,
+            settings=spec.recipe.optimizer,
+            positive_weights_C=None
+            if spec.positive_weights is None
+            else torch.tensor(spec.positive_weights).to(device),
+            bfloat16=spec.recipe.training.precision == "bfloat16",
+            shard_sum=ShardSum(group, num_shards=len(spec.plan.sizes)),
+            exchange=getattr(torch, spec.recipe.training.exchange),
+            thread=thread,
+            device=device,
+        )
+        steps = list(_take_steps(spec, stepper, inputs, train, on_step))
     done = spec.first_step + len(steps)
     scores = []
     if done % spec.plan.steps_per_epoch == 0:
@@ -191,11 +197,13 @@ class Inputs:
     def _micro_batches(self, shard: int, samples: CachedShard, step: int) -> Iterator[MicroBatch]:
         plan = self._spec.plan
         epoch, step_of_epoch = divmod(step, plan.steps_per_epoch)
-        for piece, indices in enumerate(plan.micro_batches(shard, epoch=epoch, step=step_of_epoch)):
+        pieces = plan.micro_batches(shard, epoch=epoch, step=step_of_epoch)
+        for piece, indices in enumerate(pieces):
             yield MicroBatch(
                 inputs=self._training_inputs(samples, indices, epoch),
                 labels_NC=to_device(samples.labels_NC[indices], self._device),
                 dropout_seed=dropout_seed(plan.seed, step, shard, piece),
+                is_last=piece == len(pieces) - 1,
             )
 
     def in_order(self, samples: CachedShard) -> Iterator[torch.Tensor]:

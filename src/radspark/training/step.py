@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from radspark.nn.optimizers import add_head_l2, clip_gradients, set_learning_rate
 from radspark.nn.transfer import CPU
 from radspark.settings import OptimizerSettings
+from radspark.training.exchange import Exchange
 from radspark.training.gradients import MicroBatch, ShardGradients, Trainable
 from radspark.training.tree import ShardSum
 
@@ -41,6 +43,7 @@ class Stepper:
         bfloat16: bool,
         shard_sum: ShardSum,
         exchange: torch.dtype = torch.float32,
+        thread: ThreadPoolExecutor | None = None,
         device: torch.device = CPU,
     ) -> None:
         """Lay out the vector of gradients.
@@ -48,13 +51,12 @@ class Stepper:
         Args:
             bfloat16: arithmetic of forward and backward passes.
             exchange: in what gradients travel from worker to worker; statistics and measures travel in float32.
+            thread: exchanges during the last backward pass; see `Exchange`.
             device: where the network lies.
         """
         self._network = network
         self._optimizer = optimizer
         self._settings = settings
-        self._shard_sum = shard_sum
-        self._exchange = exchange
         self._sums = ShardGradients(
             network,
             positive_weights_C=positive_weights_C,
@@ -62,6 +64,7 @@ class Stepper:
             multiple_of=shard_sum.num_workers,
             device=device,
         )
+        self._exchange = Exchange(self._sums, shard_sum, travel=exchange, thread=thread)
 
     def step(
         self, shards: Mapping[int, Iterable[MicroBatch]], *, learning_rate: float, stop: bool = False
@@ -74,7 +77,7 @@ class Stepper:
         """
         sums = self._sums
         statistics_before = sums.statistics.clone()
-        self._add_up(sums.of_shards(shards, stop=stop).sums)
+        self._exchange.finish(sums.of_shards(shards, stop=stop, before_last=self._exchange.begin).sums)
         # Read at once, as each reading waits for a GPU to finish.
         loss_sum, num_samples, stops, total = torch.cat([sums.measures, sums.vector.sum(0, keepdim=True)]).tolist()
         was_applied = math.isfinite(total)
@@ -83,15 +86,6 @@ class Stepper:
         else:
             sums.statistics.copy_(statistics_before)
         return StepResult(loss_sum / num_samples, int(num_samples), was_applied, stops > 0)
-
-    def _add_up(self, own: list[torch.Tensor]) -> None:
-        """Put the sum over all workers into the vector, from this one's blocks."""
-        vector, end = self._sums.vector, self._sums.end_of_gradients
-        if self._exchange == torch.float32:
-            self._shard_sum(own, vector)
-        else:
-            self._shard_sum([block[:end] for block in own], vector[:end], travel=self._exchange)
-            self._shard_sum([block[end:] for block in own], vector[end:])
 
     def _update(self, num_samples: float, learning_rate: float) -> None:
         sums = self._sums
