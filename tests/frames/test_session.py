@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -28,6 +29,11 @@ def list_batch_sizes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBat
 def read_executable(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for _ in batches:
         yield pa.RecordBatch.from_pydict({"executable": [sys.executable]})
+
+
+def count_connections(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for _ in batches:
+        yield pa.RecordBatch.from_pydict({"connections": [len(psutil.Process().net_connections("tcp"))]})
 
 
 def run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -53,6 +59,11 @@ def test_local_spark_listens_on_this_machine_only(spark: SparkSession) -> None:
     conf = spark.sparkContext.getConf()
     assert conf.get("spark.driver.bindAddress") == conf.get("spark.driver.host") == "127.0.0.1"
     assert conf.get("spark.ui.enabled") == "false"
+
+
+def test_local_spark_reaches_its_python_processes_without_tcp(spark: SparkSession) -> None:
+    counted = spark.range(1).mapInArrow(count_connections, "connections long").collect()
+    assert [row.connections for row in counted] == [0]
 
 
 def test_local_spark_shuffles_into_few_partitions(spark: SparkSession) -> None:

@@ -113,6 +113,8 @@ def local_conf() -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
+        # By TCP on a loopback, Nagle's algorithm and the delayed acknowledgment hold up each Python task by 40 ms.
+        "spark.python.unix.domain.socket.enabled": "true",
         # Spark's 200 are for a cluster: here most of them would be empty, and each costs a file a task. But images that
         # were joined with their labels are decoded and scored in so many tasks.
         "spark.sql.shuffle.partitions": str(max(16, os.cpu_count() or 1)),
