@@ -17,18 +17,18 @@ import torch
 from radspark.training.collective import ProcessGroup, is_from_exchange, reach_store
 
 
-def start(rank: int, hosts: list[str], num_shards: int, port: int, device: str) -> subprocess.Popen[str]:
-    script = str(Path(__file__).with_name("sum_script.py"))
-    arguments = [sys.executable, script, json.dumps([rank, hosts, num_shards, port, device])]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+def start(script: str, *arguments: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, str(Path(__file__).with_name(script)), json.dumps(arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def results(hosts: list[str], num_shards: int = 6, device: str = "cpu") -> list[Any]:
     """What each process ended with."""
-    first = start(0, hosts, num_shards, 0, device)
+    first = start("sum_script.py", 0, hosts, num_shards, 0, device)
     assert first.stdout is not None
     port = int(first.stdout.readline())
-    processes = [first, *(start(rank, hosts, num_shards, port, device) for rank in range(1, len(hosts)))]
+    others = (start("sum_script.py", rank, hosts, num_shards, port, device) for rank in range(1, len(hosts)))
+    processes = [first, *others]
     said = []
     for process in processes:
         with process:
@@ -97,3 +97,12 @@ def test_an_exchange_without_the_others_is_a_lost_worker() -> None:
     with pytest.raises(torch.distributed.DistError) as caught:
         reach_store("127.0.0.1", 1, timeout_seconds=0.1)
     assert is_from_exchange(caught.value)
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_that_is_killed_in_its_backward_pass_is_lost_at_once_to_the_other() -> None:
+    with start("round_script.py", 0, 0) as survivor:
+        assert survivor.stdout is not None
+        with start("round_script.py", 1, int(survivor.stdout.readline())):
+            done, is_lost = json.loads(survivor.stdout.read())
+    assert (done, is_lost) == (1, True)

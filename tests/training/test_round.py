@@ -1,12 +1,15 @@
-"""A round in one process: where it ends, what it scores, and the shortcut of a frozen trunk."""
+"""A round: where it ends, what it scores, its bits on one to four workers, and the shortcut of a frozen trunk."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from threads import Table, Threads
 
 from radspark.nn.network import build_network
 from radspark.nn.optimizers import build_optimizer
@@ -14,9 +17,10 @@ from radspark.settings import AugmentationSettings, ModelSettings, OptimizerSett
 from radspark.training import round as round_module
 from radspark.training.cache import CachedShard, SampleBatch, ShardCache, ShardName
 from radspark.training.collective import SingleWorker
+from radspark.training.exchange import Exchange
 from radspark.training.room import Room, make_folders
 from radspark.training.round import Inputs, RoundOutcome, RoundSpec, run_round
-from radspark.training.shards import ShardPlan
+from radspark.training.shards import ShardPlan, shard_sizes, shards_of_worker
 from radspark.training.state import TrainingState, capture
 
 MODEL = ModelSettings(backbone="resnet10t", input_size=32, dropout=0.0)
@@ -28,8 +32,8 @@ RECIPE = Recipe(
 )
 
 
-def shard(folder: Path, split: str, num: int) -> CachedShard:
-    rng = np.random.default_rng(num)
+def shard(folder: Path, split: str, num: int, seed: int = 0) -> CachedShard:
+    rng = np.random.default_rng((num, seed))
     name = ShardName(split, 0, 1)
     images = rng.integers(0, 256, (num, 40, 40)).astype(np.uint8)
     labels = rng.integers(0, 2, (num, 2)).astype(np.float32)
@@ -103,6 +107,55 @@ def test_inputs_prepared_ahead_are_those_of_each_step_on_the_device(tmp_path: Pa
     for elsewhere in Inputs(round_spec, None, torch.device("meta")).of_steps(shards, steps):
         devices = {t.device.type for own in elsewhere.values() for b in own for t in (b.inputs, b.labels_NC)}
         assert devices == {"meta"}
+
+
+OPTIMIZER = OptimizerSettings(name="adam", clip_norm=1.0, head_l2=0.01)
+FREE = replace(RECIPE, optimizer=OPTIMIZER)
+FROZEN = replace(
+    FREE,
+    model=replace(MODEL, freeze_up_to="layer2"),
+    training=replace(RECIPE.training, precision="bfloat16"),
+)
+
+
+@pytest.mark.parametrize("recipe", [FREE, FROZEN], ids=["all layers", "the last ones, in bfloat16"])
+def test_shards_on_one_to_four_workers_give_the_same_bits_early_or_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    sizes = shard_sizes(38, 4)
+    shards = {number: shard(tmp_path / str(number), "train", size, number) for number, size in enumerate(sizes)}
+    round_spec = replace(spec(recipe), plan=ShardPlan(sizes, 20, 3, seed=0), learning_rates=(0.01, 0.01))
+    packed = first_state(recipe).pack()
+    ahead: list[int] = []
+    finish = Exchange.finish
+
+    def count_and_finish(self: Exchange, blocks: list[torch.Tensor]) -> None:
+        ahead.append(len(self._sent))
+        finish(self, blocks)
+
+    def train(hosts: str) -> list[TrainingState]:
+        tables: dict[Any, Table] = {}
+        ahead.clear()
+
+        def work(rank: int) -> TrainingState:
+            own = shards_of_worker(rank, num_shards=4, num_workers=len(hosts))
+            group = SingleWorker() if hosts == "a" else Threads(rank, hosts, tables)
+            train = {number: shards[number] for number in own}
+            first = packed.unpack()
+            return run_round(
+                round_spec, first, train=train, validation={}, group=group, on_step=lambda step: None
+            ).state
+
+        with ThreadPoolExecutor(len(hosts)) as threads:
+            return list(threads.map(work, range(len(hosts))))
+
+    monkeypatch.setattr(Exchange, "finish", count_and_finish)
+    (alone,) = train("a")
+    for hosts, early in [("aa", 0), ("aaa", 2), ("aaaa", 4), ("aabb", 4)]:
+        for state in train(hosts):
+            assert all(torch.equal(tensor, alone.network[name]) for name, tensor in state.network.items())
+            assert all(torch.equal(tensor, alone.optimizer[name]) for name, tensor in state.optimizer.items())
+        assert sum(parts > 0 for parts in ahead) == 2 * early, "workers with one shard send parts early, in both steps"
 
 
 PROBE = replace(RECIPE, model=replace(MODEL, freeze_up_to="trunk"))
