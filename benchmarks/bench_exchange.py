@@ -108,7 +108,7 @@ def make_stepper(name: str, arguments: argparse.Namespace, group: Group, thread:
         build_optimizer(list(network.named_parameters()), settings),
         settings=settings,
         positive_weights_C=None,
-        bfloat16=False,
+        precision=torch.float32,
         shard_sum=ShardSum(own, num_shards=own.size),
         exchange=torch.float32 if name == "alone" else getattr(torch, travel),
         thread=thread if when == "during" else None,

@@ -65,11 +65,11 @@ def batches(step: int) -> dict[int, list[MicroBatch]]:
 class Worker:
     def __init__(self) -> None:
         self.network = network()
-        self.sums = ShardGradients(self.network, positive_weights_C=None, bfloat16=False)
+        self.sums = ShardGradients(self.network, positive_weights_C=None, precision=torch.float32)
 
 
 def train_sliced(
-    settings: OptimizerSettings, *, num_slices: int, num_workers: int, steps: int, bfloat16: bool = False
+    settings: OptimizerSettings, *, num_slices: int, num_workers: int, steps: int, travel: torch.dtype = torch.float32
 ) -> tuple[Worker, list[StateSlice], SlicePlan]:
     workers = [Worker() for _ in range(num_workers)]
     first = workers[0]
@@ -80,11 +80,11 @@ def train_sliced(
         for n in range(num_slices)
     ]
     for step in range(steps):
-        messages = send(workers, slices, plan, step, bfloat16=bfloat16)
+        messages = send(workers, slices, plan, step, travel=travel)
         slices = [
             update_slice(
                 StateSlice.read(slices[n].pack_weights(), slices[n].pack_moments()),
-                add_up(messages[n], plan, n, bfloat16=bfloat16),
+                add_up(messages[n], plan, n, travel=travel),
                 plan,
                 n,
                 settings=settings,
@@ -97,7 +97,7 @@ def train_sliced(
 
 
 def send(
-    workers: Sequence[Worker], slices: Sequence[StateSlice], plan: SlicePlan, step: int, *, bfloat16: bool
+    workers: Sequence[Worker], slices: Sequence[StateSlice], plan: SlicePlan, step: int, *, travel: torch.dtype
 ) -> list[dict[Block, bytearray]]:
     messages: list[dict[Block, bytearray]] = [{} for _ in slices]
     for rank, worker in enumerate(workers):
@@ -105,7 +105,7 @@ def send(
         own = shards_of_worker(rank, num_shards=NUM_SHARDS, num_workers=len(workers))
         tree = worker.sums.of_shards({shard: batches(step)[shard] for shard in own})
         for block, vector in zip(tree.blocks, tree.sums, strict=True):
-            for number, message in enumerate(pack_gradients(vector, plan, bfloat16=bfloat16)):
+            for number, message in enumerate(pack_gradients(vector, plan, travel=travel)):
                 messages[number][block] = bytearray(message)
     return messages
 
@@ -118,7 +118,7 @@ def train_whole(settings: OptimizerSettings, steps: int) -> tuple[UserNetwork, t
         optimizer,
         settings=settings,
         positive_weights_C=None,
-        bfloat16=False,
+        precision=torch.float32,
         shard_sum=ShardSum(SingleWorker(), num_shards=NUM_SHARDS),
     )
     for step in range(steps):
@@ -166,12 +166,12 @@ def test_no_slice_is_updated_where_one_gradient_is_not_finite() -> None:
     plan = SlicePlan.of(worker.sums, worker.network, (), 4)
     vector = torch.ones_like(worker.sums.vector)
     vector[0] = torch.nan
-    messages = [{Block(0, 1): bytearray(m)} for m in pack_gradients(vector, plan, bfloat16=False)]
+    messages = [{Block(0, 1): bytearray(m)} for m in pack_gradients(vector, plan, travel=torch.float32)]
     settings = SETTINGS[1]
     optimizer = build_optimizer(list(worker.network.named_parameters()), settings)
     for n in range(4):
         state = cut_state(plan, n, network=worker.network, optimizer=optimizer, statistics=worker.sums.statistics)
-        total = add_up(messages[n], plan, n, bfloat16=False)
+        total = add_up(messages[n], plan, n, travel=torch.float32)
         assert update_slice(state, total, plan, n, settings=settings, rate=0.1) is state
 
 
@@ -179,8 +179,8 @@ def test_gradients_travel_as_bfloat16_rounded_to_the_nearest() -> None:
     worker = Worker()
     plan = SlicePlan.of(worker.sums, worker.network, (), 3)
     vector = torch.linspace(-1, 1, len(worker.sums.vector)) * 1.000123
-    messages = [{Block(0, 1): bytearray(m)} for m in pack_gradients(vector, plan, bfloat16=True)]
-    sums = [add_up(messages[n], plan, n, bfloat16=True) for n in range(3)]
+    messages = [{Block(0, 1): bytearray(m)} for m in pack_gradients(vector, plan, travel=torch.bfloat16)]
+    sums = [add_up(messages[n], plan, n, travel=torch.bfloat16) for n in range(3)]
     gradients = torch.cat([part.gradients for part in sums])
     assert torch.equal(gradients, vector[: plan.num_elements].to(torch.bfloat16).float())
     statistics = vector[plan.num_elements : plan.num_elements + plan.num_statistics]
@@ -194,15 +194,15 @@ def test_the_sum_of_bfloat16_messages_is_float32() -> None:
     vector = torch.full_like(worker.sums.vector, 1.0)
     small = torch.full_like(vector, 2.0**-9)
     messages = {
-        Block(shard, 1): bytearray(next(iter(pack_gradients(part, plan, bfloat16=True))))
+        Block(shard, 1): bytearray(next(iter(pack_gradients(part, plan, travel=torch.bfloat16))))
         for shard, part in enumerate([vector, small])
     }
-    assert add_up(messages, plan, 0, bfloat16=True).gradients[0] == 1.0 + 2.0**-9
+    assert add_up(messages, plan, 0, travel=torch.bfloat16).gradients[0] == 1.0 + 2.0**-9
 
 
 def test_training_by_bfloat16_messages_stays_near() -> None:
     exact, _, _ = train_sliced(SETTINGS[0], num_slices=2, num_workers=2, steps=3)
-    rounded, _, _ = train_sliced(SETTINGS[0], num_slices=2, num_workers=2, steps=3, bfloat16=True)
+    rounded, _, _ = train_sliced(SETTINGS[0], num_slices=2, num_workers=2, steps=3, travel=torch.bfloat16)
     before = copy.deepcopy(network())
     for name, tensor in exact.network.named_parameters():
         moved = (tensor - dict(before.named_parameters())[name]).abs().max()

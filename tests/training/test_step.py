@@ -55,7 +55,7 @@ def stepper(net: UserNetwork, settings: OptimizerSettings) -> Stepper:
         optimizer,
         settings=settings,
         positive_weights_C=None,
-        bfloat16=False,
+        precision=torch.float32,
         shard_sum=ShardSum(SingleWorker(), num_shards=1),
     )
 
@@ -79,7 +79,7 @@ def step_of_two(exchange: torch.dtype, *, early: bool = False) -> list[tuple[Use
             build_optimizer(list(net.named_parameters()), SGD),
             settings=SGD,
             positive_weights_C=None,
-            bfloat16=False,
+            precision=torch.float32,
             shard_sum=ShardSum(Threads(rank, "ab", tables), num_shards=2),
             exchange=exchange,
             thread=thread,
@@ -197,7 +197,10 @@ def test_all_that_a_step_adds_up_lies_on_the_networks_device() -> None:
     batch = micro_batch(4, 0)
     batches = [MicroBatch(batch.inputs.to(meta), batch.labels_NC.to(meta), 0)] * 2
     gradients = ShardGradients(
-        network(dropout=0.5).to(meta), positive_weights_C=torch.ones(2, device=meta), bfloat16=False, device=meta
+        network(dropout=0.5).to(meta),
+        positive_weights_C=torch.ones(2, device=meta),
+        precision=torch.float32,
+        device=meta,
     )
     tree = gradients.of_shards({0: batches, 1: batches})
     assert {tensor.device for tensor in [*tree.sums, gradients.vector, gradients.statistics]} == {meta}

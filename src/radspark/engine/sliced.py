@@ -277,7 +277,7 @@ def _measure(task: SlicedJob) -> tuple[Any, torch.Tensor, SlicePlan, torch.Tenso
     """A network of the run's kind, its running statistics as a vector, the slices, and the counters of steps."""
     network = task.spec.build_network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner, _ = choose_learner(network, task.spec)
-    sums = ShardGradients(learner, positive_weights_C=None, bfloat16=False)
+    sums = ShardGradients(learner, positive_weights_C=None, precision=torch.float32)
     plan = SlicePlan.of(sums, network, network.head_parameters(), task.num_slices)
     return network, sums.statistics, plan, sums.counters
 

@@ -20,6 +20,7 @@ from radspark.engine.worker import tell_failure
 from radspark.engine.worker_log import worker_log
 
 if TYPE_CHECKING:
+    import torch
     from pyspark.accumulators import Accumulator
     from pyspark.core.broadcast import Broadcast
 
@@ -63,9 +64,11 @@ class SlicedJob:
     """The samples, in this run: each time to where Spark runs the workers then, which can be other executors."""
 
     @property
-    def bfloat16(self) -> bool:
-        """Whether gradients travel rounded."""
-        return self.spec.recipe.training.exchange == "bfloat16"
+    def travel(self) -> torch.dtype:
+        """In what gradients travel."""
+        import torch
+
+        return getattr(torch, self.spec.recipe.training.exchange)  # type: ignore[no-any-return]
 
     def cache(self) -> ShardCache:
         """This executor's."""
@@ -92,7 +95,7 @@ class Replica:
         self.sums: ShardGradients = ShardGradients(
             self.learner,
             positive_weights_C=None if spec.positive_weights is None else torch.tensor(spec.positive_weights),
-            bfloat16=spec.recipe.training.precision == "bfloat16",
+            precision=getattr(torch, spec.recipe.training.precision),
         )
         self.plan: SlicePlan = SlicePlan.of(self.sums, self.network, self.network.head_parameters(), task.num_slices)
         self._first_counts = self.sums.counters.clone()
@@ -178,7 +181,7 @@ def send_gradients(
         inputs: Inputs = replica.inputs
         tree = replica.sums.of_shards(inputs.of_step(shards["train"], task.spec.first_step + offset))
         for block, vector in zip(tree.blocks, tree.sums, strict=True):
-            for number, message in enumerate(pack_gradients(vector, replica.plan, bfloat16=task.bfloat16)):
+            for number, message in enumerate(pack_gradients(vector, replica.plan, travel=task.travel)):
                 for chunk in _chunks(number, (block.first, block.size), message):
                     yield number, chunk
 
@@ -280,7 +283,7 @@ def update(
         return
     torch.set_num_threads(task.job.cores_per_worker)
     blocks = {Block(*block): _joined(chunks) for block, chunks in messages.items()}
-    total = add_up(blocks, plan, number, bfloat16=task.bfloat16)
+    total = add_up(blocks, plan, number, travel=task.travel)
     if number == 0:
         told.add([(total.is_finite, *total.measures[:2].tolist())])
     (before,) = read_slices(own)

@@ -52,19 +52,20 @@ class ShardGradients:
         network: Trainable,
         *,
         positive_weights_C: torch.Tensor | None,
-        bfloat16: bool,
+        precision: torch.dtype,
         multiple_of: int = 1,
         device: torch.device = CPU,
     ) -> None:
         """Lay the vector out.
 
         Args:
+            precision: arithmetic of forward and backward passes; weights and sums are float32.
             multiple_of: the gradients, and what follows them in the vector, are padded to it each.
             device: where the network lies.
         """
         self._network = network.train()
         self._positive_weights_C = positive_weights_C
-        self._bfloat16 = bfloat16
+        self._precision = precision
         self._device = device
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         norms = [m for m in network.modules() if isinstance(m, _NormBase) and m.training and m.track_running_stats]
@@ -120,7 +121,8 @@ class ShardGradients:
 
     def _accumulate(self, batch: MicroBatch) -> None:
         num_samples = len(batch.labels_NC)
-        rounded = torch.autocast(self._device.type, torch.bfloat16) if self._bfloat16 else nullcontext()
+        is_exact = self._precision == torch.float32
+        rounded = nullcontext() if is_exact else torch.autocast(self._device.type, self._precision)
         with seeded(batch.dropout_seed, self._device), rounded:
             logits_NC = self._network(batch.inputs)
         loss = masked_bce(logits_NC.float(), batch.labels_NC, self._positive_weights_C)

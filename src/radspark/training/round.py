@@ -117,7 +117,7 @@ def run_round(
             positive_weights_C=None
             if spec.positive_weights is None
             else torch.tensor(spec.positive_weights).to(device),
-            bfloat16=spec.recipe.training.precision == "bfloat16",
+            precision=getattr(torch, spec.recipe.training.precision),
             shard_sum=ShardSum(group, num_shards=len(spec.plan.sizes)),
             exchange=getattr(torch, spec.recipe.training.exchange),
             thread=thread,

@@ -120,11 +120,11 @@ class StateSlice:
         return cls(both["weights"], both["statistics"], safetensors.torch.load(moments) if moments else {})
 
 
-def pack_gradients(vector: torch.Tensor, plan: SlicePlan, *, bfloat16: bool) -> Iterator[bytes]:
+def pack_gradients(vector: torch.Tensor, plan: SlicePlan, *, travel: torch.dtype) -> Iterator[bytes]:
     """A vector of `ShardGradients` as one message for each slice: measures for all, statistics, gradients.
 
     Args:
-        bfloat16: round the gradients to bfloat16, to the nearest; the rest stays float32.
+        travel: what gradients are rounded to, to the nearest; the rest stays float32.
     """
     sizes = [plan.num_elements, plan.num_statistics, MEASURES]
     gradients, statistics, measures, _ = torch.split(vector, [*sizes, len(vector) - sum(sizes)])
@@ -132,7 +132,7 @@ def pack_gradients(vector: torch.Tensor, plan: SlicePlan, *, bfloat16: bool) -> 
     for number in range(plan.num_slices):
         part = gradients[plan.elements(number)]
         head = torch.cat([measures, peak, statistics[plan.statistics(number)]])
-        yield _bytes(head) + _bytes(part.to(torch.bfloat16) if bfloat16 else part)
+        yield _bytes(head) + _bytes(part.to(travel))
 
 
 def _bytes(tensor: torch.Tensor) -> bytes:
@@ -154,21 +154,21 @@ class SliceSum:
         return bool(torch.isfinite(self.measures).all())
 
 
-def add_up(messages: Mapping[Block, bytearray], plan: SlicePlan, number: int, *, bfloat16: bool) -> SliceSum:
+def add_up(messages: Mapping[Block, bytearray], plan: SlicePlan, number: int, *, travel: torch.dtype) -> SliceSum:
     """Add the messages of all workers' blocks for one slice, along the tree, in float32."""
     elements, statistics = plan.elements(number), plan.statistics(number)
     sizes = [MEASURES + 1, statistics.stop - statistics.start, elements.stop - elements.start]
     tree = TreeSum()
     for block in sorted(messages, key=lambda block: block.first):
-        tree.add(block, _numbers(messages[block], sizes, bfloat16=bfloat16))
+        tree.add(block, _numbers(messages[block], sizes, travel=travel))
     return SliceSum(*torch.split(tree.total(), sizes))
 
 
-def _numbers(message: bytearray, sizes: list[int], *, bfloat16: bool) -> torch.Tensor:
-    if not bfloat16 or not sizes[-1]:
+def _numbers(message: bytearray, sizes: list[int], *, travel: torch.dtype) -> torch.Tensor:
+    if travel == torch.float32 or not sizes[-1]:
         return torch.frombuffer(message, dtype=torch.float32)
     head = torch.frombuffer(message, dtype=torch.float32, count=sum(sizes[:-1]))
-    gradients = torch.frombuffer(message, dtype=torch.bfloat16, offset=4 * len(head))
+    gradients = torch.frombuffer(message, dtype=travel, offset=4 * len(head))
     return torch.cat([head, gradients.float()])
 
 

@@ -40,7 +40,7 @@ class Stepper:
         *,
         settings: OptimizerSettings,
         positive_weights_C: torch.Tensor | None,
-        bfloat16: bool,
+        precision: torch.dtype,
         shard_sum: ShardSum,
         exchange: torch.dtype = torch.float32,
         thread: ThreadPoolExecutor | None = None,
@@ -49,7 +49,7 @@ class Stepper:
         """Lay out the vector of gradients.
 
         Args:
-            bfloat16: arithmetic of forward and backward passes.
+            precision: arithmetic of forward and backward passes.
             exchange: in what gradients travel from worker to worker; statistics and measures travel in float32.
             thread: exchanges during the last backward pass; see `Exchange`.
             device: where the network lies.
@@ -60,7 +60,7 @@ class Stepper:
         self._sums = ShardGradients(
             network,
             positive_weights_C=positive_weights_C,
-            bfloat16=bfloat16,
+            precision=precision,
             multiple_of=shard_sum.num_workers,
             device=device,
         )
