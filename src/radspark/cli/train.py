@@ -234,7 +234,7 @@ def train(
         choice(
             "training",
             "early_stopping_patience",
-            "Epochs without improvement of --metric after which training ends.",
+            "Training ends when --metric has not improved for more epochs than this.",
             panel=TRAINING,
             default="never",
         ),

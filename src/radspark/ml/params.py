@@ -116,7 +116,9 @@ class TrainingParams(SampleParams):
     metric = param("metric", "mean_auroc, mean_average_precision or loss, on validation", TypeConverters.toString)
     keep = param("keep", "best (by metric) or last", TypeConverters.toString)
     earlyStoppingPatience = param(
-        "earlyStoppingPatience", "epochs without improvement after which training ends", TypeConverters.toInt
+        "earlyStoppingPatience",
+        "training ends when the metric has not improved for more epochs than this",
+        TypeConverters.toInt,
     )
     maxUnreadable = param("maxUnreadable", "share of unreadable training images allowed", TypeConverters.toFloat)
     calibration = param(

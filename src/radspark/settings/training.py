@@ -48,7 +48,7 @@ class TrainingSettings:
     """Validation metric that early stopping and `keep` watch: mean_auroc, mean_average_precision or loss."""
     keep: Literal["best", "last"] = "best"
     early_stopping_patience: int | None = None
-    """Epochs without improvement of `metric` after which training ends; None never ends early."""
+    """Training ends when `metric` has not improved for more epochs than this; None never ends early."""
     positive_weights: tuple[float, ...] | Literal["balanced"] | None = None
     """Weight of positives in the loss, per finding; `balanced` takes negatives / positives of the training samples."""
     round_minutes: float = 10.0

@@ -50,7 +50,7 @@ class RoundSpec:
     learning_rates: tuple[float, ...]
     """One for each step up to the end of the epoch; the round ends there at the latest."""
     seconds: float
-    """The round ends after the first step that is done later than this."""
+    """The round ends with the first step that begins later than this; with `sliced`, that is done later."""
 
 
 @dataclass(frozen=True)
