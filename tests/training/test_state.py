@@ -49,6 +49,27 @@ def test_a_channels_last_network_packs_its_values() -> None:
     assert torch.equal(torch.from_numpy(packed.network()["0.weight"]), values)
 
 
+class Tied(nn.Sequential):
+    """Two layers share their weights."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3), nn.Flatten(), nn.Linear(16, 2))
+        self[1].weight = self[0].weight
+
+
+def test_layers_that_share_weights_go_on_sharing_them() -> None:
+    settings = OptimizerSettings(name="adam", learning_rate=0.01)
+    first, second = Tied(), Tied()
+    optimizers = [build_optimizer(list(network.named_parameters()), settings) for network in (first, second)]
+    train(first, optimizers[0], range(3))
+    packed = capture(first, optimizers[0], step=3).pack()
+    restore(PackedState.read(packed.data).unpack(), second, optimizers[1])
+    for network, optimizer in zip((first, second), optimizers, strict=True):
+        train(network, optimizer, range(3, 6))
+    assert torch.equal(first[1].weight, second[1].weight)
+    assert second[0].weight is second[1].weight
+
+
 @pytest.mark.parametrize("data", [b"", b"12345678{}", b"\xff" * 64])
 def test_other_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a training state"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,8 +71,17 @@ class TrainingState:
         """As bytes; tensors keep their values, not their memory format."""
         tensors = {NETWORK + name: tensor for name, tensor in self.network.items()}
         tensors |= {OPTIMIZER + name: tensor for name, tensor in self.optimizer.items()}
-        contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        return PackedState(safetensors.torch.save(contiguous, {"step": str(self.step)}), self.step)
+        return PackedState(safetensors.torch.save(dict(_apart(tensors)), {"step": str(self.step)}), self.step)
+
+
+def _apart(tensors: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each in memory of its own, as safetensors asks: layers of a user's module can share their weights."""
+    seen = set()
+    for name, tensor in tensors.items():
+        contiguous = tensor.cpu().contiguous()
+        place = contiguous.untyped_storage().data_ptr()
+        yield name, contiguous.clone() if place in seen else contiguous
+        seen.add(place)
 
 
 def capture(network: nn.Module, optimizer: torch.optim.Optimizer, *, step: int) -> TrainingState:
