@@ -1,8 +1,9 @@
 """A user's own torch module in the place of an XRayNetwork.
 
 The contract: a factory without arguments returns a module that maps uint8 (N, 1, S, S) to logits (N, C) of the findings
-in label order. Normalization, head, freezing and initial weights are the module's own business. Nothing is imported by
-a name found in a file: loading such a model asks for the factory again.
+in label order. Normalization, head, freezing and initial weights are the module's own business. What a forward pass
+changes beside batch-norm's statistics is added up by nobody: the first worker's buffers are kept, which depend on how
+many workers there are. Nothing is imported by a name found in a file: loading such a model asks for the factory again.
 """
 
 from __future__ import annotations
