@@ -1,5 +1,6 @@
 """The line between driver and rank 0: states whole or not at all, steps live, strangers turned away."""
 
+import errno
 import json
 import socket
 import time
@@ -102,6 +103,28 @@ def test_a_worker_that_never_comes_lets_the_others_go(monkeypatch: pytest.Monkey
         with pytest.raises(LineLostError), worker_end(line, 0) as waiting:
             waiting.gather({})
         assert line.broken == f"worker 1 did not reach the driver at localhost:{line.address[1]} within 0 s"
+
+
+class OutOfFiles:
+    """A listening socket of a process that can open no more."""
+
+    def __init__(self, server: socket.socket) -> None:
+        self._server = server
+
+    def accept(self) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._server, name)
+
+
+def test_a_driver_that_can_take_no_connection_breaks_the_round_off() -> None:
+    broken: list[str] = []
+    line = driver(broken=broken)
+    line._server = OutOfFiles(line._server)
+    with line:
+        wait_for(lambda: broken)
+        assert line.broken == "the driver can take no connection (Too many open files)"
 
 
 def test_a_worker_that_is_done_breaks_nothing() -> None:

@@ -198,7 +198,8 @@ class DriverEnd:
         while True:
             try:
                 connection, _ = self._server.accept()
-            except OSError:
+            except OSError as error:  # also that the round is over
+                self._break_off(f"the driver can take no connection ({error.strerror})")
                 return
             with self._changing:
                 accepted = self._is_open and len(self._connections) < self._num_workers + MAX_STRANGERS
