@@ -54,7 +54,7 @@ class TrainingSettings:
     round_minutes: float = 10.0
     """Longest time between two states that the driver holds: what a lost executor can cost."""
     max_round_failures: int = 3
-    """Failed rounds in a row, without progress, after which training stops."""
+    """Failed rounds in a row, without progress, that are run again; one more ends training."""
     max_unreadable: float = 0.05
     """Share of training images that may be unreadable; they are left out and listed."""
     seed: int = 0
