@@ -23,7 +23,7 @@ class RoundRecord:
     num_steps: int
     num_workers: int
     seconds: float
-    """From the job's start on the driver to its end."""
+    """From the start of the first attempt to the end of the last, waiting for executors included."""
     training_seconds: float
     """Of these, in steps on the workers."""
     failures: int
