@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import networks
 import pytest
@@ -11,7 +13,7 @@ from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, SparkSession
 from test_faults import RECIPE, At, assert_same_bits, classifier, python_workers
 
-from radspark.engine import rounds
+from radspark.engine import rounds, sliced_tasks
 from radspark.errors import ArgumentError, UserCodeError
 from radspark.ml import XRayModel
 from radspark.settings import OptimizerSettings
@@ -55,21 +57,23 @@ def test_wherever_the_samples_are_kept(samples: DataFrame, spark: SparkSession, 
     assert set(held.collect()) == before
 
 
-def test_samples_and_slices_ask_for_the_cores_of_a_worker(
+def test_samples_and_slices_ask_for_the_cores_of_a_worker_and_slices_are_kept_twice(
     samples: DataFrame, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = spark.sparkContext._jsc.sc()
     # A local Spark grants no profile but its own, which no RDD has unless it is told.
     own = ResourceProfile(context.resourceProfileManager().defaultResourceProfile())
     monkeypatch.setattr(rounds, "worker_profile", lambda *_: own)
-    known, asking = set(spark.sparkContext._jsc.getPersistentRDDs()), []
+    known, asking, copies = set(spark.sparkContext._jsc.getPersistentRDDs()), [], []
 
     def look() -> None:
         kept = spark.sparkContext._jsc.getPersistentRDDs()
         asking.extend(n for n in kept if n not in known and kept[n].rdd().getResourceProfile())
+        copies.extend(kept[n].getStorageLevel().replication() for n in kept if n not in known)
 
     classifier({**SLICED, "epochs": 1}, observers=[At(2, look)]).fit(samples)
     assert len(asking) == 2
+    assert sorted(copies) == [1, 1, 2, 2], "decoded samples and those of workers; all of the state and its weights"
 
 
 def kill_workers() -> None:
@@ -84,11 +88,27 @@ def test_a_killed_worker_costs_no_bit(samples: DataFrame, collective: XRayModel)
     assert_same_bits(model, collective)
 
 
+def test_a_step_whose_measures_are_lost_costs_a_round(
+    samples: DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sliced_tasks, "update", partial(networks.tell_nothing_once, folder=tmp_path))
+    watching = At(0, lambda: None)
+    classifier({**SLICED, "epochs": 1}, observers=[watching]).fit(samples)
+    assert watching.failures == ["what a step measured was lost with an executor"]
+
+
 def test_an_error_of_the_users_code_is_shown_and_not_tried_again(samples: DataFrame) -> None:
     failures = At(0, lambda: None)
     with pytest.raises(UserCodeError, match="the user's own mistake"):
         classifier(SLICED, moduleFactory=networks.Failing, observers=[failures]).fit(samples)
     assert not failures.failures
+
+
+def test_a_round_that_cannot_start_leaves_nothing_in_sparks_storage(samples: DataFrame, spark: SparkSession) -> None:
+    kept = len(spark.sparkContext._jsc.getPersistentRDDs())
+    with pytest.raises(UserCodeError, match="the user's own mistake"):
+        classifier(SLICED, moduleFactory=networks.FailingInTasks).fit(samples)
+    assert len(spark.sparkContext._jsc.getPersistentRDDs()) == kept
 
 
 @pytest.mark.parametrize("synchronizer", ["collective", "sliced"])

@@ -167,7 +167,11 @@ class SlicedRound:
             partial(tasks.first_slice, task=self._task, state=self._sent), preservesPartitioning=True
         )
         self._state, self._weights = self._keep(first)
-        self._run("start")
+        try:
+            self._run("start")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -201,8 +205,10 @@ class SlicedRound:
         self._offset = offset + 1
         told = self._told.value[known:]
         _check(told)
-        (measures,) = told
-        return measures  # type: ignore[no-any-return]
+        if not told:
+            # Its executor died when slice 0 had been copied: Spark took the copy, and did not run what tells.
+            raise RoundLostError("what a step measured was lost with an executor")
+        return told[-1]  # type: ignore[no-any-return]
 
     def scores(self) -> list[bytes]:
         """Labels and probabilities of the validation samples, by the weights of now."""
