@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from dicoms import RAMP_8, RAMP_12, jpeg, make_dicom, to_bytes
 from PIL import Image
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
     JPEG2000,
     JPEG2000Lossless,
@@ -163,6 +163,29 @@ def test_second_frame_in_the_offset_table_is_refused() -> None:
     dataset.PixelData = encapsulate([jpeg(RAMP_8), jpeg(RAMP_8)])
     with pytest.raises(UnreadableImageError, match="holds the pixels of several"):
         decode_radiograph(to_bytes(dataset))
+
+
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEGLSLossless, JPEG2000Lossless, RLELossless])
+def test_second_frame_that_no_offset_table_tells_of_is_refused(syntax: str) -> None:
+    run_lengths = make_dicom(RAMP_8)
+    run_lengths.compress(RLELossless, generate_instance_uid=False)
+    stream = {
+        JPEGBaseline8Bit: jpeg(RAMP_8),
+        JPEGLSLossless: imagecodecs.jpegls_encode(RAMP_8),
+        JPEG2000Lossless: encode_signed(RAMP_8),
+        RLELossless: get_frame(run_lengths.PixelData, 0, number_of_frames=1),
+    }[syntax]
+    dataset = make_dicom(RAMP_8, syntax=syntax)
+    dataset.PixelData = encapsulate([stream, stream], has_bot=False)
+    with pytest.raises(UnreadableImageError, match="holds the pixels of several"):
+        decode_radiograph(to_bytes(dataset))
+
+
+@pytest.mark.parametrize("has_bot", [True, False])
+def test_one_frame_may_come_in_fragments(has_bot: bool) -> None:
+    dataset = make_dicom(RAMP_8, syntax=JPEG2000Lossless)
+    dataset.PixelData = encapsulate([encode_signed(RAMP_8)], fragments_per_frame=3, has_bot=has_bot)
+    np.testing.assert_array_equal(decode_radiograph(to_bytes(dataset)).pixels, RAMP_8)
 
 
 def test_compressed_pixels_of_another_size_are_refused() -> None:

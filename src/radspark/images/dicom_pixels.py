@@ -6,6 +6,8 @@ JPEG-LS (CharLS) and JPEG 2000 (OpenJPEG).
 
 from __future__ import annotations
 
+import io
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -13,7 +15,7 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
-from pydicom.encaps import get_frame, parse_basic_offsets
+from pydicom.encaps import generate_fragments, get_frame, parse_basic_offsets
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
     JPEG2000,
@@ -43,6 +45,9 @@ DECODERS: Final[Mapping[UID, Callable[[bytes], npt.NDArray[Any]]]] = {
     JPEG2000: imagecodecs.jpeg2k_decode,
 }
 """Of one compressed frame, by its transfer syntax (PS3.5 A.4); pydicom itself reads RLE and what is not compressed."""
+_FRAME_STARTS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
+"""Of JPEG and JPEG-LS, and of JPEG 2000. Within coded data FF is followed by other bytes, so no later part of a frame
+begins so."""
 _LOSSY: Final = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000})
 
 
@@ -83,7 +88,7 @@ def _check_length(dataset: Dataset) -> None:
         return
     if syntax not in DECODERS and syntax != RLELossless:
         raise UnreadableImageError(f"DICOM compressed as {syntax.name}, for which no decoder is installed.")
-    if len(parse_basic_offsets(dataset.PixelData)) > 1:
+    if _has_several_frames(dataset.PixelData, syntax):
         raise UnreadableImageError("DICOM that says it has one frame and holds the pixels of several.")
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if syntax == RLELossless:
@@ -94,6 +99,18 @@ def _check_length(dataset: Dataset) -> None:
         agrees = read_jpeg_size(frame) == (width, height)
     if not agrees:
         raise UnreadableImageError(f"DICOM whose compressed pixels are not {width} x {height}, as its header says.")
+
+
+def _has_several_frames(encapsulated: bytes, syntax: UID) -> bool:
+    """By the offset table, which may be empty (PS3.5 A.4), and by what the fragments after the first begin with."""
+    if len(parse_basic_offsets(encapsulated)) > 1:
+        return True
+    buffer = io.BytesIO(encapsulated)
+    parse_basic_offsets(buffer)
+    others = itertools.islice(generate_fragments(buffer), 1, None)
+    if syntax == RLELossless:
+        return any(others)  # a frame of RLE is one fragment (PS3.5 A.4.2)
+    return any(fragment.startswith(_FRAME_STARTS) for fragment in others)
 
 
 def read_codes(dataset: Dataset) -> Codes:
