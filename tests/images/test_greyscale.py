@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from radspark.images import GreyImage, decode_radiograph
 from radspark.images.greyscale import apply_windowing
@@ -94,6 +94,29 @@ def test_modality_and_voi_luts_are_those_of_highdicom() -> None:
     modality.ModalityLUTType = "US"
     image = decode_radiograph(to_bytes(dataset))
     np.testing.assert_allclose(shown(image), by_highdicom(dataset) / 255, atol=1e-9)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("name", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_lut_written_as_words_is_in_the_byte_order_of_the_file(syntax: UID, name: str) -> None:
+    order = "<" if syntax.is_little_endian else ">"
+    table = lookup_table([0, 10, 500, 4095], 12)
+    table.LUTData = np.array([0, 10, 500, 4095], f"{order}u2").tobytes()
+    table["LUTData"].VR = "OW"
+    dataset = make_dicom(np.array([[0, 1, 2, 3]], f"{order}u2"), bits=12, syntax=syntax, **{name: [table]})
+    np.testing.assert_allclose(4095 * shown(decode_radiograph(to_bytes(dataset))), [[0, 10, 500, 4095]])
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_lut_of_bytes_is_packed_into_words(syntax: UID) -> None:
+    packed = np.array([0, 51, 102, 255], np.uint8).view("<u2").astype("<u2" if syntax.is_little_endian else ">u2")
+    table = lookup_table([0, 0, 0, 0], 8)
+    table.LUTData = packed.tobytes()
+    table["LUTData"].VR = "OW"
+    dataset = make_dicom(np.array([[0, 1, 2, 3]], np.uint8), syntax=syntax, VOILUTSequence=[table])
+    dataset.PixelData = np.array([[0, 1, 2, 3]], np.uint8).view("<u2").astype(packed.dtype).tobytes()
+    dataset["PixelData"].VR = "OW"
+    np.testing.assert_allclose(255 * shown(decode_radiograph(to_bytes(dataset))), [[0, 51, 102, 255]])
 
 
 def test_second_voi_lut_is_a_choice() -> None:

@@ -100,7 +100,11 @@ def apply_lut(values: npt.NDArray[np.int64], table: Dataset) -> Floats:
 def read_lut(table: Dataset, num_entries: int) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """The entries of a LUT: words, or bytes that were packed into words (PS3.3 C.11.1.1.1)."""
     data: Any = table.LUTData
-    words = np.frombuffer(data, "<u2") if isinstance(data, bytes) else np.atleast_1d(np.asarray(data)).astype("<u2")
+    if isinstance(data, bytes):
+        # pydicom leaves words of the VR OW in the file's byte order (PS3.5 7.3).
+        _, is_little = table.original_encoding
+        data = np.frombuffer(data, ">u2" if is_little is False else "<u2")
+    words = np.atleast_1d(np.asarray(data)).astype("<u2")
     return words[:num_entries] if len(words) >= num_entries else words.view(np.uint8)[:num_entries]
 
 
