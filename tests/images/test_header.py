@@ -19,7 +19,8 @@ def header_of(**elements: object) -> DicomHeader:
 
 
 @pytest.mark.parametrize(
-    ("named", "view"), [("PA", "PA"), ("ap", "AP"), ("LL", "LATERAL"), ("RLO", "RLO"), ("", None), ("Ä" * 3, None)]
+    ("named", "view"),
+    [("PA", "PA"), ("ap", "AP"), ("LL", "LATERAL"), ("LLD", "LLD"), ("RLO", "RLO"), ("", None), ("Ä" * 3, None)],
 )
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
 def test_view_is_the_position_that_is_named(named: str, view: str | None) -> None:

@@ -16,7 +16,8 @@ from radspark.identifiers import Identifiers
 _CODE: Final = re.compile(r"[A-Z0-9_ ./-]{1,32}")
 _AGE: Final = re.compile(r"(\d{1,3})([DWMY]?)")
 _YEARS: Final = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-_LATERAL: Final = frozenset({"LL", "RL", "LLD", "RLD", "LAT", "LATERAL", "L LAT", "R LAT"})
+_LATERAL: Final = frozenset({"LL", "RL", "LAT", "LATERAL", "L LAT", "R LAT"})
+"""LLD and RLD (PS3.3 C.8.1.1) are not: in lateral decubitus the patient lies on a side, seen from the front."""
 _VIEW_CODES: Final = {
     "399348003": "AP",
     "R-10206": "AP",
