@@ -75,6 +75,12 @@ def publish(spark: SparkSession, folder: Path, uri: str, *, replaceable: Collect
     place.put(folder)
 
 
+def staging_uri(uri: str) -> str:
+    """Where `publish` copies a folder before it has its name; whole, and left there, if it ended before renaming it."""
+    parent, _, name = uri.rstrip("/").rpartition("/")
+    return f"{parent}/.{name}.partial"
+
+
 def absolute_uri(spark: SparkSession, path: str) -> str:
     """A path as Spark itself understands it: one without a scheme lies on Spark's default file system."""
     if is_connect(spark):
@@ -139,7 +145,7 @@ class _LocalPlace:
         return [item.name for item in self._path.iterdir()] if self._path.is_dir() else None
 
     def put(self, folder: Path) -> None:
-        staging = self._path.with_name(f".{self._path.name}.partial")
+        staging = Path(staging_uri(str(self._path)))
         shutil.rmtree(staging, ignore_errors=True)
         shutil.copytree(folder, staging)
         if self._path.exists():
@@ -171,7 +177,7 @@ class _HadoopPlace:
         self._system.delete(self._path, True)
 
     def put(self, folder: Path) -> None:
-        staging = _hadoop_path(self._spark, f"{self._path.getParent()}/.{self._path.getName()}.partial")
+        staging = _hadoop_path(self._spark, staging_uri(str(self._path.toString())))
         try:
             self._system.delete(staging, True)
             self._system.copyFromLocalFile(False, True, _hadoop_path(self._spark, folder.as_uri()), staging)

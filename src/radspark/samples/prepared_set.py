@@ -23,7 +23,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from radspark.datasets.schema import LABEL_TABLE, SPLITS
 from radspark.errors import DataError
 from radspark.frames.column_settings import settings_metadata
-from radspark.frames.filesystem import fetched, publish
+from radspark.frames.filesystem import fetched, publish, staging_uri
 from radspark.frames.image_schema import IMAGE_SCHEMA
 from radspark.labels import LabelSet
 from radspark.samples.combine import MatchedLabels
@@ -137,13 +137,9 @@ def read_manifest(spark: SparkSession, uri: str) -> Manifest | None:
     Raises:
         DataError: it is damaged, or of a newer format.
     """
-    try:
-        with fetched(spark, f"{uri}/{MANIFEST_FOLDER}/{MANIFEST_FILE}") as file:
-            values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    values = _load_manifest(spark, uri)
+    if values is None:
         return None
-    except json.JSONDecodeError as error:
-        raise DataError(f"the manifest of {uri} is damaged ({error}); prepare the data again.") from error
     version = values.get("format_version")
     if version != FORMAT_VERSION:
         raise DataError(f"{uri} is a prepared set of format {version}; this radspark reads {FORMAT_VERSION}.")
@@ -157,6 +153,25 @@ def read_manifest(spark: SparkSession, uri: str) -> Manifest | None:
         key_check=values.get("key_check", ""),
         batches={name: PreparedBatch(**batch) for name, batch in values["batches"].items()},
     )
+
+
+def _load_manifest(spark: SparkSession, uri: str) -> dict[str, Any] | None:
+    def load(folder: str) -> dict[str, Any]:
+        with fetched(spark, f"{folder}/{MANIFEST_FILE}") as file:
+            values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return values
+
+    folder = f"{uri}/{MANIFEST_FOLDER}"
+    try:
+        return load(folder)
+    except FileNotFoundError:
+        pass  # never written, or `publish` was killed between removing the old one and renaming the new one
+    except json.JSONDecodeError as error:
+        raise DataError(f"the manifest of {uri} is damaged ({error}); prepare the data again.") from error
+    try:
+        return load(staging_uri(folder))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None  # nothing counts yet: the first one was cut short at most
 
 
 def open_prepared(spark: SparkSession, uri: str) -> MatchedLabels:
