@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import safetensors.torch
 from command_line import train_words
+from PIL import Image
 from small_nih import HEADER, write_images, write_nih, write_tables
 
 from spark_jobs import undescribed
@@ -82,11 +83,15 @@ def test_labels_and_images_without_a_partner_are_counted_and_warned_of(tmp_path:
 def test_bad_files_make_a_check_end_with_3_and_are_named(tmp_path: Path, radspark: Radspark) -> None:
     data = write_nih(tmp_path / "data", num_images=8)
     (data / "images" / "00000002_000.png").write_bytes(b"")
-    outcome = radspark("data", "check", "--dataset", "nih", "--data-dir", data, "--out", tmp_path / "out")
+    Image.new("RGB", (40, 40), "red").save(data / "images" / "00000003_000.png")
+    (tmp_path / "recipe.toml").write_text("[preparation]\nwrong_kind = 'flag'\n")
+    words = ("--dataset", "nih", "--data-dir", data, "--out", tmp_path / "out")
+    outcome = radspark("data", "check", *words, "--recipe", tmp_path / "recipe.toml")
     assert outcome.code == 3
     assert undescribed(outcome.jobs) == []
     assert "unreadable: 1   patients in more than one split: 0" in outcome.out
     assert "00000002_000.png" in (tmp_path / "out" / "unreadable.csv").read_text()
+    assert "00000003_000.png,A color picture" in (tmp_path / "out" / "flagged.csv").read_text()
 
 
 @pytest.mark.usefixtures("no_spark")

@@ -23,7 +23,9 @@ def test_a_prepared_set_is_trained_on_and_tested_as_its_files_are(
     prepared, run = tmp_path / "prepared", tmp_path / "run"
     split = ("--validation-share", 0.3)
     source = ("--dataset", "nih", "--data-dir", nih_data)
-    outcome = radspark("data", "prepare", *source, "--out", prepared, "--image-size", 32, *split)
+    (tmp_path / "recipe.toml").write_text("[preparation]\nvoi = 1\n")
+    chosen = ("--image-size", 32, "--recipe", tmp_path / "recipe.toml")
+    outcome = radspark("data", "prepare", *source, "--out", prepared, *chosen, *split)
     assert outcome.code == 0, outcome.err
     assert undescribed(outcome.jobs) == []
     assert "36 samples" in outcome.out and "0 files refused" in outcome.out
@@ -35,6 +37,7 @@ def test_a_prepared_set_is_trained_on_and_tested_as_its_files_are(
     config = json.loads((run / "bundle" / "config.json").read_text())
     assert config["data"]["dataset"] == "nih"
     assert config["data"]["split"]["validation_share"] == 0.3
+    assert (config["preparation"]["size"], config["preparation"]["voi"]) == (32, 1)
 
     bundle = ("--bundle", run / "bundle", "--bootstrap", 0)
     for name, data in (("set", of_set), ("files", source)):

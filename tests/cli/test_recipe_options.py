@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from radspark.cli.recipe_options import resolve_recipe, write_recipe
+from radspark.cli.recipe_options import resolve_preparation, resolve_recipe, write_recipe
 from radspark.errors import DataError
-from radspark.settings import PRESETS, Recipe
+from radspark.settings import PRESETS, PreparationSettings, Recipe
 
 
 def resolve(file: Path | None = None, **more: Any) -> Recipe:
@@ -98,3 +98,17 @@ def test_a_data_set_asks_for_its_greys_unless_the_file_chooses_them(tmp_path: Pa
     assert resolve(datasets=["padchest"]).preparation.sixteen_bit == "used_bits"
     file = write(tmp_path, '[preparation]\nsixteen_bit = "full"')
     assert resolve(file, datasets=["padchest"]).preparation.sixteen_bit == "full"
+
+
+def test_preparation_is_what_suits_the_data_set_then_the_recipe_then_flags(tmp_path: Path) -> None:
+    file = write(tmp_path, "[preparation]\nvoi = 1\naspect = 'pad'\nsize = 64\n[training]\nepochs = 3\n")
+    chosen = resolve_preparation(file=file, flags={"aspect": "stretch", "size": None}, datasets=["padchest"])
+    assert chosen == PreparationSettings(size=64, voi=1, sixteen_bit="used_bits")
+    assert resolve_preparation(file=None, flags={}, datasets=["nih"]) == PreparationSettings()
+
+
+def test_unknown_choice_of_preparation_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="preparation has no setting 'window'"):
+        resolve_preparation(file=write(tmp_path, "[preparation]\nwindow = 1"), flags={}, datasets=["nih"])
+    with pytest.raises(ValueError, match="preparation.aspect must be one of"):
+        resolve_preparation(file=None, flags={"aspect": "crop"}, datasets=["nih"])

@@ -10,6 +10,7 @@ from radspark.datasets.reading import Source
 from radspark.samples.check import check_dataset
 from radspark.samples.check_counts import FindingCounts
 from radspark.samples.join import match_labels
+from radspark.samples.origin import find_origin
 from radspark.settings import PreparationSettings, SplitSettings
 
 pytestmark = pytest.mark.spark
@@ -38,8 +39,15 @@ def test_sound_set_is_counted_by_split_finding_and_patient(spark, write_nih_imag
     assert found.splits["train"].findings["Mass"] == FindingCounts(positives=3, negatives=0, unknown=0)
     assert found.splits["train"].findings["Hernia"] == FindingCounts(positives=0, negatives=3, unknown=0)
     assert (found.ages, found.sexes, found.views) == ({"50-59": 5}, {"M": 5}, {"PA": 5})
-    split = SplitSettings(validation_share=0)
-    assert found.splits_fingerprint == fingerprint_splits(match_labels(spark, Source("nih", folder), split=split).frame)
+    matched = match_labels(spark, Source("nih", folder), split=SplitSettings(validation_share=0))
+    assert found.splits_fingerprint == fingerprint_splits(matched.frame)
+    kept_by_a_bundle = find_origin(matched.frame).fingerprints
+    assert report.to_dict()["fingerprints"] == kept_by_a_bundle
+    assert {split: text[:2] for split, text in kept_by_a_bundle["nih"].items()} == {
+        "train": "2-",
+        "validation": "0-",
+        "test": "2-",
+    }
     assert report.is_clean
 
 

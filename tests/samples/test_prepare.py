@@ -24,7 +24,7 @@ pytestmark = pytest.mark.spark
 
 SMALL = PreparationSettings(size=16)
 ALL = [f"images/0000000{name}.png" for name in ("1_000", "1_001", "2_000", "3_000", "4_000")]
-COLUMNS = ("image_id", "patient_id", "labels", "split", "age", "view")
+COLUMNS = ("image_id", "patient_id", "labels", "split", "age", "view", "warning")
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from radspark.cli.options import (
     FindingNames,
     LabelRules,
     Master,
+    PreparationRecipe,
     SplitFile,
     SplitPolicyName,
     TestFrom,
@@ -30,13 +31,13 @@ from radspark.cli.options import (
     make_output_folder,
     parse_conf,
 )
+from radspark.cli.recipe_options import resolve_preparation
 from radspark.cli.unreadable import FILE_NAME, write_unreadable
-from radspark.datasets.registry import suited_preparation
 from radspark.errors import ArgumentError
 from radspark.identifiers import get_identifiers
 from radspark.samples.duplicates import Twins
 from radspark.samples.prepared_set import PreparedSet
-from radspark.settings import PreparationSettings, SplitSettings, from_dict, to_dict
+from radspark.settings import SplitSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -123,6 +124,7 @@ def check(
     label_rule: LabelRules = None,
     findings: FindingNames = "common",
     seed: Annotated[int, typer.Option(help="Of the split.", rich_help_panel=DATA)] = 0,
+    recipe: PreparationRecipe = None,
     master: Master = None,
     conf: Conf = None,
 ) -> None:
@@ -133,6 +135,7 @@ def check(
     data = choose_data(dataset, data_dir, label_rules=label_rule or (), findings=findings, split=split)
     if isinstance(data.sources, PreparedSet):
         raise ArgumentError("--dataset must be a data set's layout: a prepared set was checked while it was made.")
+    preparation = resolve_preparation(file=recipe, flags={}, datasets=dataset)
     settings = parse_conf(conf)
     if out is not None:
         make_output_folder(out)
@@ -144,7 +147,9 @@ def check(
         spark = get_session(master=master, conf=settings)
     with ExitStack() as lasting:
         with working("decoding every radiograph ..."):
-            checked = check_dataset(spark, data.sources, split=data.split, findings=data.findings)
+            checked = check_dataset(
+                spark, data.sources, preparation=preparation, split=data.split, findings=data.findings
+            )
             found = lasting.enter_context(checked)
         _say_check(found)
         if out is not None:
@@ -158,9 +163,14 @@ def prepare(
     dataset: DatasetNames,
     data_dir: DataDirs,
     out: Annotated[str, typer.Option(help="Folder of the prepared set, on any file system of Spark.", metavar="DIR")],
-    image_size: Annotated[int, typer.Option(help="Side of the prepared images in pixels.")] = 256,
-    aspect: Annotated[str, typer.Option(help="stretch, or pad with black.")] = "stretch",
-    grey_range: Annotated[str, typer.Option(help="What maps to black and white; docs/formats.md.")] = "auto",
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the prepared images in pixels.", show_default="256")
+    ] = None,
+    aspect: Annotated[str | None, typer.Option(help="stretch, or pad with black.", show_default="stretch")] = None,
+    grey_range: Annotated[
+        str | None, typer.Option(help="What maps to black and white; docs/data.md.", show_default="auto")
+    ] = None,
+    recipe: PreparationRecipe = None,
     split_policy: SplitPolicyName = "official",
     validation_share: ValidationShare = 0.1,
     test_share: TestShare = 0.2,
@@ -197,9 +207,8 @@ def prepare(
     data = choose_data(dataset, data_dir, label_rules=label_rule or (), findings=findings, split=split)
     if isinstance(data.sources, PreparedSet):
         raise ArgumentError("--dataset must be a data set's layout, not a prepared set.")
-    chosen = {"size": image_size, "aspect": aspect, "grey_range": grey_range}
-    suited = to_dict(suited_preparation(dataset))
-    preparation = from_dict(PreparationSettings, {**suited, **chosen}, where="preparation")
+    flags = {"size": image_size, "aspect": aspect, "grey_range": grey_range}
+    preparation = resolve_preparation(file=recipe, flags=flags, datasets=dataset)
     settings = parse_conf(conf)
     hashed = get_identifiers(identifiers)
 

@@ -121,6 +121,18 @@ SplitFile = Annotated[
     ),
 ]
 
+PreparationRecipe = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        help="TOML file, such as the recipe.toml of a run, whose [preparation] is taken: windows, 16-bit PNGs, "
+        "secondary captures, what is refused; docs/data.md.",
+        show_default="what suits the data sets",
+        metavar="FILE",
+        rich_help_panel=DATA,
+    ),
+]
+
 
 def parse_conf(settings: Sequence[str] | None) -> dict[str, str]:
     """KEY=VALUE pairs.

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from radspark.cli.data_choice import PREPARED
-from radspark.datasets.registry import get_dataset
+from radspark.datasets.registry import get_dataset, suited_preparation
 from radspark.errors import ArgumentError, DataError
-from radspark.settings import PRESETS, Recipe, from_dict, require, to_dict
+from radspark.settings import PRESETS, PreparationSettings, Recipe, from_dict, require, to_dict
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -67,6 +67,19 @@ def resolve_recipe(
         values["model"]["input_size"] = crop_size
     recipe = from_dict(Recipe, values)
     return recipe.with_image_size(recipe.preparation.size)
+
+
+def resolve_preparation(*, file: Path | None, flags: Mapping[str, Any], datasets: Sequence[str]) -> PreparationSettings:
+    """How radiographs are prepared, where nothing is trained: flags win over a recipe, the recipe over what suits.
+
+    Raises:
+        ArgumentError: an unknown field or value.
+        DataError: the file is not TOML.
+    """
+    values = to_dict(suited_preparation(datasets))
+    values |= _read(file).get("preparation", {}) if file else {}
+    values |= {name: value for name, value in flags.items() if value is not None}
+    return from_dict(PreparationSettings, values, where="preparation")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ all else comes from that. Rendering is the command line's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +22,7 @@ from radspark.frames.reader import read_images
 from radspark.samples.check_counts import RadiographCounts, count_radiographs
 from radspark.samples.duplicates import PixelLeak, find_pixel_leak, hash_images
 from radspark.samples.join import match_labels
+from radspark.samples.origin import find_origin
 from radspark.settings import PreparationSettings, SplitSettings
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class DatasetCheck:
     """Over the whole label table, radiographs that are not there included."""
     pixel_leak: PixelLeak
     """Radiographs in two splits, by their pixels."""
+    fingerprints: Mapping[str, Mapping[str, str]]
+    """Of the patients of each split, by data set: what a bundle that is trained on them keeps (`DataSettings`)."""
     _seen: DataFrame = field(repr=False)
 
     @property
@@ -99,6 +102,7 @@ class DatasetCheck:
             "same_pixels": self.pixel_leak.num_exact,
             "near_twins": self.pixel_leak.num_near,
             "splits_fingerprint": found.splits_fingerprint,
+            "fingerprints": {name: dict(splits) for name, splits in self.fingerprints.items()},
             "unreadable": found.unreadable,
             "unreadable_errors": dict(found.unreadable_errors),
             "flagged": found.flagged,
@@ -131,7 +135,9 @@ def check_dataset(
         with described(spark, "radspark: looking for patients and pixels in two splits"):
             leak = find_leak(matched.table) if matched.leaking else Leak(0, ())
             pixel_leak = find_pixel_leak(seen)
-        yield DatasetCheck(" + ".join(names), matched.counts, radiographs, leak, pixel_leak, seen)
+        origin = find_origin(matched.frame)
+        assert origin is not None, "matched labels tell where they come from"
+        yield DatasetCheck(" + ".join(names), matched.counts, radiographs, leak, pixel_leak, origin.fingerprints, seen)
 
 
 @contextmanager

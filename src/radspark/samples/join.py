@@ -39,7 +39,7 @@ class LoadedSamples:
     frame: DataFrame
     """The columns of the label table (`datasets.schema`), and `path, image, error, warning`.
 
-    A file that cannot be read is a row with a null image and an error.
+    A prepared set has no paths. A file that cannot be read is a row with a null image and an error.
     """
     labels: LabelSet
     counts: JoinCounts

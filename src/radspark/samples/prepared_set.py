@@ -2,7 +2,7 @@
 
 ```
 manifest/manifest.json                    what docs/formats.md says
-samples/batch=NAME/split=train/*.parquet  label table and image; a batch counts once it stands in the manifest
+samples/batch=NAME/split=train/*.parquet  label table, image, warning; a batch counts once it stands in the manifest
 quarantine/batch=NAME/*.parquet           path and error of what was refused
 checkpoints/SOURCE/                       Spark's, of the files that have been seen
 ```
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 MANIFEST_FOLDER = "manifest"
 MANIFEST_FILE = "manifest.json"
-SAMPLE_SCHEMA = StructType([*LABEL_TABLE.fields, StructField("image", IMAGE_SCHEMA)])
+SAMPLE_SCHEMA = StructType(
+    [*LABEL_TABLE.fields, StructField("image", IMAGE_SCHEMA), StructField("warning", StringType())]
+)
 QUARANTINE_SCHEMA = StructType([StructField("path", StringType()), StructField("error", StringType())])
 
 
@@ -205,13 +207,13 @@ def open_prepared(spark: SparkSession, uri: str) -> MatchedLabels:
 
 
 def read_samples(spark: SparkSession, uri: str, manifest: Manifest) -> DataFrame:
-    """The columns of the label table and `image`, of the batches that the manifest names."""
+    """The columns of the label table, `image` and `warning`, of the batches that the manifest names."""
     folders = [f"{uri}/samples/batch={name}" for name, batch in manifest.batches.items() if batch.samples]
     if not folders:
         return spark.createDataFrame([], SAMPLE_SCHEMA)
     frame = spark.read.option("basePath", f"{uri}/samples").schema(SAMPLE_SCHEMA).parquet(*folders)
     image = F.col("image").alias("image", metadata=settings_metadata(manifest.preparation))
-    return frame.select(*LABEL_TABLE.names, image)
+    return frame.select(*LABEL_TABLE.names, image, "warning")
 
 
 def read_quarantine(spark: SparkSession, uri: str, manifest: Manifest) -> DataFrame:
