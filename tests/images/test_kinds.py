@@ -47,7 +47,7 @@ def test_secondary_capture_is_read_where_asked_for() -> None:
     assert read_dicom(PreparationSettings(size=64, secondary_capture=True), Modality="OT").error is None
 
 
-@pytest.mark.parametrize("part", ["CHEST", "THORAX", "CHEST PA", "TORAX", None])
+@pytest.mark.parametrize("part", ["CHEST", "THORAX", "CHEST PA", "TORAX", "TORACE", None])
 def test_chest_by_its_name_is_read(part: str | None) -> None:
     assert read_dicom(BodyPartExamined=part).error is None
 

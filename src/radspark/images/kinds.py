@@ -24,7 +24,7 @@ T = TypeVar("T")
 RADIOGRAPHY: Final = ("CR", "DX", "RG", "DR")
 """Modalities of projection radiography: computed, digital, and what older files call them (PS3.3 C.7.3.1.1.1)."""
 SECONDARY_CAPTURE: Final = ("OT", "SC")
-CHEST: Final = re.compile(r"CHEST|THORAX|TORAX|TÓRAX|LUNG|PECHO|POUMON|\bCXR\b")
+CHEST: Final = re.compile(r"CHEST|THORAX|TORAX|TORACE|LUNG|PECHO|POUMON|\bCXR\b")
 """Body parts by which sites name a chest radiograph; part of a longer name, such as CHEST PA, too."""
 MAX_COLOR_SHARE: Final = 0.05
 FEWEST_GREYS: Final = 8
