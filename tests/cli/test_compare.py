@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import recall_score, roc_auc_score
 
 from radspark.cli.compare import short_names
 from radspark.cli.scored_table import ScoredTable
@@ -34,9 +34,11 @@ def table(share: float, **changes: Any) -> ScoredTable:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> tuple[Path, Path]:
-    for name, share in (("first", 0.2), ("second", 0.4)):
+    for name, share, threshold in (("first", 0.2, 0.4), ("second", 0.4, 0.6)):
         (tmp_path / name / "test").mkdir(parents=True)
         table(share).write(tmp_path / name / "test" / "predictions.parquet")
+        metrics = {"findings": {finding: {"threshold": threshold} for finding in ("Mass", "Edema")}}
+        (tmp_path / name / "test" / "metrics.json").write_text(json.dumps(metrics))
     return tmp_path / "first", tmp_path / "second"
 
 
@@ -55,10 +57,42 @@ def test_differences_are_those_of_the_second_less_the_first(
     mass = written["findings"]["Mass"]["auroc"]
     assert (mass["first"], mass["second"]) == pytest.approx(tuple(aurocs))
     assert mass["difference_ci"][0] < aurocs[1] - aurocs[0] < mass["difference_ci"][1]
-    assert (written["num_samples"], written["num_patients"], written["format_version"]) == (90, 30, 1)
+    assert (written["num_samples"], written["num_patients"], written["format_version"]) == (90, 30, 2)
     assert "second less first, 90 radiographs of 30 patients" in outcome.out
     page = (tmp_path / "out" / "compare.html").read_text()
     assert "second against first" in page and "p12" not in page and "i12" not in page
+
+
+def test_each_run_is_called_at_the_thresholds_that_it_was_evaluated_at(
+    runs: tuple[Path, Path], tmp_path: Path, radspark: Radspark
+) -> None:
+    compare(radspark, runs, tmp_path / "out")
+    mass = json.loads((tmp_path / "out" / "compare.json").read_text())["findings"]["Mass"]
+    first, second = (ScoredTable.read(run / "test" / "predictions.parquet") for run in runs)
+    expected = [
+        recall_score(side.labels_NC[:, 0], side.probabilities_NC[:, 0] >= threshold)
+        for side, threshold in ((first, 0.4), (second, 0.6))
+    ]
+    assert [mass["sensitivity"]["first"], mass["sensitivity"]["second"]] == pytest.approx(expected)
+    assert mass["thresholds"] == [0.4, 0.6]
+
+
+def test_patients_of_either_run_will_do_and_none_are_warned_of(
+    runs: tuple[Path, Path], tmp_path: Path, radspark: Radspark
+) -> None:
+    table(0.2, patients=None).write(runs[0] / "test" / "predictions.parquet")
+    assert "of 30 patients" in compare(radspark, runs, tmp_path / "out").out
+    table(0.4, patients=None).write(runs[1] / "test" / "predictions.parquet")
+    said = compare(radspark, runs, tmp_path / "out").err
+    assert said == "warning: neither run names its patients: every radiograph counts as a patient's only one\n"
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", '{"findings": {"Mass": {}}}'])
+def test_a_run_without_thresholds_is_refused(
+    runs: tuple[Path, Path], tmp_path: Path, radspark: Radspark, content: str
+) -> None:
+    (runs[1] / "test" / "metrics.json").write_text(content)
+    assert "metrics.json" in compare(radspark, runs, tmp_path / "out").sentence
 
 
 def test_radiographs_of_one_run_alone_are_left_out(runs: tuple[Path, Path], tmp_path: Path, radspark: Radspark) -> None:

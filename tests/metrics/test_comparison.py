@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from radspark.labels import NIH_FINDINGS, LabelSet
-from radspark.metrics import Bootstrap, Scored, evaluate_scores
+from radspark.metrics import Bootstrap, Scored, evaluate_scored, evaluate_scores, resample
 from radspark.metrics.comparison import compare_scored
 from radspark.metrics.delong import compare_aurocs
 
@@ -66,8 +67,38 @@ def test_a_model_does_not_differ_from_itself() -> None:
     first, _ = models(0.0)
     compared = compare_scored(first, first, bootstrap=BOOTSTRAP)
     mean = compared.means["auroc"]
-    assert (mean.difference, mean.interval.low, mean.interval.high) == (0.0, 0.0, 0.0)
+    assert (mean.difference, mean.interval) == (0.0, None)
+    assert mean.no_interval == "all or nearly all resamples give the same value, which tells nothing of chance"
     assert compared.findings["Mass"].p_value == 1.0
+
+
+def test_a_threshold_that_neither_reaches_gives_no_interval_and_says_why() -> None:
+    sides = [replace(side, scores_NC=side.scores_NC / 3) for side in models(0.1)]
+    mass = compare_scored(*sides, bootstrap=BOOTSTRAP).to_dict()["findings"]["Mass"]
+    assert (mass["sensitivity"]["difference"], mass["sensitivity"]["difference_ci"]) == (0.0, None)
+    assert mass["undefined"]["sensitivity_ci"].startswith("all or nearly all resamples give the same value")
+    assert mass["undefined"]["ppv"] == mass["undefined"]["ppv_ci"] == "nothing reaches the threshold"
+    assert mass["auroc"]["difference_ci"] is not None and "auroc_ci" not in mass["undefined"]
+
+
+def test_each_model_is_called_at_its_own_thresholds() -> None:
+    sides = [
+        replace(side, thresholds_C=thresholds)
+        for side, thresholds in zip(models(0.1), [(0.3, 0.4), (0.6, 0.2)], strict=True)
+    ]
+    mass = compare_scored(*sides, bootstrap=BOOTSTRAP).findings["Mass"]
+    alone = [evaluate_scored(side).findings["Mass"].values["sensitivity"] for side in sides]
+    assert (mass.differences["sensitivity"].first, mass.differences["sensitivity"].second) == pytest.approx(alone)
+    assert mass.thresholds == (0.4, 0.2)
+
+
+def test_dropped_resamples_are_counted_and_the_fallback_is_named() -> None:
+    first, second = models(0.05, size=60)
+    first.labels_NC[:, 1] = second.labels_NC[:, 1] = np.isin(first.patients_N, np.unique(first.patients_N)[:2])
+    written = compare_scored(first, second, bootstrap=BOOTSTRAP).to_dict()
+    drawn = resample(first, BOOTSTRAP).values["auroc"][:, 1]
+    assert written["findings"]["Mass"]["dropped_resamples"]["auroc"] == np.isnan(drawn).sum() > 0
+    assert "interval_notes" in written and "dropped_resamples" in written
 
 
 def test_a_finding_without_positives_has_no_difference() -> None:
@@ -77,6 +108,9 @@ def test_a_finding_without_positives_has_no_difference() -> None:
     nothing = {"first": None, "second": None, "difference": None, "difference_ci": None}
     assert written["findings"]["Mass"]["auroc"] == nothing
     assert written["findings"]["Mass"]["auroc_p_value"] is None
+    assert {written["findings"]["Mass"]["undefined"][name] for name in ("auroc", "auroc_ci", "auroc_p_value")} == {
+        "no positive"
+    }
     assert written["mean_auroc"]["difference_ci"] is not None
 
 

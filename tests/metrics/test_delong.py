@@ -97,6 +97,13 @@ def test_scores_that_rank_alike_do_not_differ() -> None:
     assert (compared.difference, compared.p_value) == (0.0, 1.0)
 
 
+def test_a_difference_without_any_variance_is_not_tested() -> None:
+    labels = np.array([1.0] * 5 + [0.0] * 20)
+    compared = compare_aurocs(labels, labels, np.full(25, 0.3))
+    assert (compared.first, compared.second, compared.standard_error) == (1.0, 0.5, 0.0)
+    assert compared.p_value is None
+
+
 def test_an_interval_stays_within_zero_and_one() -> None:
     assert delong_interval(0.99, 0.01).high == 1.0
     assert delong_interval(0.5, 0.0001).low == pytest.approx(0.5 - 1.959964 * 0.01)

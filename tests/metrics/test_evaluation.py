@@ -79,7 +79,7 @@ def test_metrics_json_has_exactly_its_format() -> None:
     findings = written.pop("findings")
     assert list(findings) == list(LABELS)
     means = {f"{prefix}_{name}" for prefix in ("mean", "weighted_mean") for name in MEASURES}
-    assert set(written) == {"format_version", "loss", "num_samples", "num_patients", "method", *means}
+    assert set(written) == {"format_version", "loss", "num_samples", "num_patients", "method", "undefined", *means}
     assert (written["format_version"], written["mean_auroc"], written["num_samples"]) == (2, 1.0, 2)
     assert (written["num_patients"], written["method"]) == (None, None)
     counts = {"threshold", "positives", "negatives", "unknown", "reason", "undefined"}
@@ -117,6 +117,26 @@ def test_a_figure_that_no_resample_moves_has_no_interval_and_says_why() -> None:
     )
     assert not {"sensitivity", "specificity", "auroc"} & finding.intervals.keys()
     assert finding.intervals["brier"].low < finding.values["brier"] < finding.intervals["brier"].high
+
+
+def find_nulls(figures: dict) -> set[str]:
+    """Names that are null; `reason` and `method` are words."""
+    return {name for name, value in figures.items() if value is None} - {"reason", "method", "num_patients"}
+
+
+@pytest.mark.parametrize("bootstrap", [None, Bootstrap(resamples=100)], ids=["figures", "intervals"])
+@pytest.mark.parametrize(
+    "labels",
+    [[1, 0] * 10, [0] * 20, [1] * 20, [math.nan] * 20, [1] + [0] * 19],
+    ids=["both", "negative", "positive", "unknown", "one positive"],
+)
+def test_every_null_has_its_reason(labels: list[float], bootstrap: Bootstrap | None) -> None:
+    columns = np.stack([labels, [math.nan] * 20, [0.0] * 20], axis=1)
+    scores = np.linspace(0, 0.4, 60).reshape(20, 3)
+    written = evaluate_scores(columns, scores, LABELS, bootstrap=bootstrap).to_dict()
+    for figures in (written, *written["findings"].values()):
+        assert find_nulls(figures) == figures["undefined"].keys()
+        assert all(figures["undefined"].values())
 
 
 @pytest.mark.parametrize("patients", [[1], [1, 2, 3]])

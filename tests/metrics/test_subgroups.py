@@ -74,6 +74,8 @@ def test_findings_of_few_patients_are_marked_and_not_compared() -> None:
     assert (women.few, men.few) == ({"Mass"}, frozenset())
     assert set(women.gaps) == set(men.gaps) == {"mean", "Effusion"}
     assert women.evaluation.findings["Mass"].auroc is not None
+    assert women.not_compared == {"Mass": "fewer than 10 patients of the part with a positive, or with a negative"}
+    assert men.not_compared == {"Mass": "fewer than 10 patients of all others with a positive, or with a negative"}
 
 
 def test_unknown_values_are_in_no_part() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,8 +45,10 @@ def compare(
 
     settings = Bootstrap(bootstrap, check_interval(interval), seed=seed)
     make_output_folder(out)
-    tables = [ScoredTable.read(find_predictions(run)) for run in (run_a, run_b)]
-    first, second = match_tables(*tables, names=(str(run_a), str(run_b)))
+    files = [find_predictions(run) for run in (run_a, run_b)]
+    tables = [ScoredTable.read(file) for file in files]
+    thresholds = [read_thresholds(file.parent) for file in files]
+    first, second = match_tables(*tables, thresholds=thresholds, names=(str(run_a), str(run_b)))
     with working("comparing ..."):
         comparison = compare_scored(first, second, bootstrap=settings)
     (out / "compare.json").write_text(json.dumps(comparison.to_dict(), indent=2) + "\n", encoding="utf-8")
@@ -71,8 +73,25 @@ def find_predictions(run: Path) -> Path:
     return below if below.exists() and not here.exists() else here
 
 
-def match_tables(first: ScoredTable, second: ScoredTable, *, names: Sequence[str]) -> tuple[Scored, Scored]:
-    """The radiographs and findings that both have, in one order.
+def read_thresholds(folder: Path) -> dict[str, float]:
+    """At which an evaluation called each finding present, so that a comparison repeats its figures.
+
+    Raises:
+        DataError: the folder does not tell.
+    """
+    from radspark.cli.results import read_metrics
+    from radspark.errors import DataError
+
+    try:
+        return {name: float(finding["threshold"]) for name, finding in read_metrics(folder)["findings"].items()}
+    except KeyError as error:
+        raise DataError(f"{folder}/metrics.json names no threshold of a finding; evaluate again.") from error
+
+
+def match_tables(
+    first: ScoredTable, second: ScoredTable, *, thresholds: Sequence[Mapping[str, float]], names: Sequence[str]
+) -> tuple[Scored, Scored]:
+    """The radiographs and findings that both have, in one order; each side with thresholds of its own.
 
     Raises:
         DataError: nothing is common, or the two disagree on a label.
@@ -97,8 +116,15 @@ def match_tables(first: ScoredTable, second: ScoredTable, *, names: Sequence[str
         raise DataError(
             f"{names[0]} and {names[1]} give {different} radiographs different labels; use one label table."
         )
-    patients = first.take(rows[0]).patients
-    one, other = (Scored.of(known, scores, labels, patients=patients) for known, scores in sides)
+    patients = first.take(rows[0]).patients or second.take(rows[1]).patients
+    if patients is None:
+        logger.warning("neither run names its patients: every radiograph counts as a patient's only one")
+    one, other = (
+        Scored.of(
+            *side, labels, patients=patients, thresholds={name: chosen[name] for name in labels if name in chosen}
+        )
+        for side, chosen in zip(sides, thresholds, strict=True)
+    )
     return one, other
 
 

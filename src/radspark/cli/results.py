@@ -21,6 +21,7 @@ from radspark.metrics.subgroups import MAX_PARTS, Subgroup, evaluate_subgroups, 
 
 logger = logging.getLogger(__name__)
 
+METRICS_FILE = "metrics.json"
 ATTRIBUTES = ("age", "sex", "view", "site")
 """Columns that label tables share; the subgroups unless others are named."""
 
@@ -100,7 +101,24 @@ def write_results(
         **judged.evaluation.to_dict(),
         **({"subgroups": subgroups_to_dict(judged.subgroups)} if judged.subgroups else {}),
     }
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    (out / METRICS_FILE).write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """The `metrics.json` of an evaluation.
+
+    Raises:
+        DataError: there is none, or it is something else.
+    """
+    try:
+        metrics: dict[str, Any] = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+        if not isinstance(metrics["findings"], dict):
+            raise ValueError("findings")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{folder} holds no {METRICS_FILE} of `radspark evaluate --out`; give such a folder."
+        ) from error
+    return metrics
 
 
 def show_table(judged: Judged, *, title: str, counted: str = "radiographs") -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from radspark.errors import ArgumentError
 from radspark.metrics.additive import ADDITIVE_MEASURES, influence_on_sums, measure_sums, sample_terms
-from radspark.metrics.intervals import Interval, IntervalKind, bootstrap_interval
+from radspark.metrics.intervals import Interval, IntervalKind, bootstrap_interval, is_constant, why_no_interval
 from radspark.metrics.rank_blocks import RankBlocks
 from radspark.metrics.scored import Scored
 
@@ -78,25 +78,33 @@ class Resampled:
             np.minimum(self.patients_in_class_C, other.patients_in_class_C),
         )
 
-    def has_support(self, measure: str, column: int) -> bool:
-        """Whether enough patients are in each class for an interval to mean something; of a mean, for one finding."""
+    def why_no_support(self, measure: str, column: int) -> str | None:
+        """Why too few patients are in a class for an interval to mean something, of a mean in all findings; or None."""
         if measure in NEED_NO_CLASS:
-            return True
-        is_mean = column >= len(self.patients_in_class_C)
-        patients = self.patients_in_class_C.max() if is_mean else self.patients_in_class_C[column]
-        return bool(patients >= MIN_PATIENTS)
-
-    def interval(self, measure: str, column: int, bootstrap: Bootstrap) -> Interval | None:
-        """Of one figure; None where it is undefined or rests on too few patients."""
-        if not self.has_support(measure, column):
             return None
-        return bootstrap_interval(
-            self.values[measure][:, column],
+        if column < len(self.patients_in_class_C):
+            few = self.patients_in_class_C[column] < MIN_PATIENTS
+            return f"fewer than {MIN_PATIENTS} patients with a positive, or with a negative" if few else None
+        few = self.patients_in_class_C.max() < MIN_PATIENTS
+        return (
+            f"no finding has {MIN_PATIENTS} patients with a positive and {MIN_PATIENTS} with a negative"
+            if few
+            else None
+        )
+
+    def interval(self, measure: str, column: int, bootstrap: Bootstrap) -> Interval | str:
+        """Of one figure; or why there is none that tells something of chance."""
+        if reason := self.why_no_support(measure, column):
+            return reason
+        values_B = self.values[measure][:, column]
+        found = bootstrap_interval(
+            values_B,
             estimate=float(self.estimates[measure][column]),
             influence_G=self.influences[measure][:, column],
             level=bootstrap.level,
             kind=bootstrap.kind,
         )
+        return why_no_interval(values_B, found) if found is None or is_constant(found) else found
 
 
 def resample(scored: Scored, bootstrap: Bootstrap) -> Resampled:

@@ -14,12 +14,15 @@ import numpy as np
 from radspark.errors import ArgumentError
 from radspark.metrics.bootstrap import MEASURES, Bootstrap, Resampled, resample
 from radspark.metrics.delong import difference_of, variance_of_blocks
+from radspark.metrics.evaluate import evaluate_scored
+from radspark.metrics.evaluation import describe_intervals
 from radspark.metrics.intervals import Interval
 from radspark.metrics.multiplicity import holm
 from radspark.metrics.rank_blocks import RankBlocks
 from radspark.metrics.scored import Scored
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+NO_TEST = "too few patients of a class, or scores that rank without any error: the test has no variance to go by"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class Difference:
     difference: float | None
     """Second less first."""
     interval: Interval | None
+    undefined: str | None = None
+    """Why there is no difference."""
+    no_interval: str | None = None
+    """Why there is no interval."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class FindingComparison:
 
     positives: int
     negatives: int
+    thresholds: tuple[float, float]
+    """Of the first model and of the second: each is called at its own."""
     differences: Mapping[str, Difference]
     """By measure."""
     p_value: float | None
@@ -65,23 +74,15 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `compare.json`."""
+        means = {f"mean_{name}": figure for name, figure in self.means.items()}
+        means |= {f"weighted_mean_{name}": figure for name, figure in self.weighted_means.items()}
         return {
             "format_version": FORMAT_VERSION,
             "num_samples": self.num_samples,
             "num_patients": self.num_patients,
             "method": self.method,
-            **{f"mean_{name}": _to_dict(value) for name, value in self.means.items()},
-            **{f"weighted_mean_{name}": _to_dict(value) for name, value in self.weighted_means.items()},
-            "findings": {
-                name: {
-                    "positives": finding.positives,
-                    "negatives": finding.negatives,
-                    **{measure: _to_dict(value) for measure, value in finding.differences.items()},
-                    "auroc_p_value": finding.p_value,
-                    "auroc_adjusted_p_value": finding.adjusted_p_value,
-                }
-                for name, finding in self.findings.items()
-            },
+            **_to_dict(means),
+            "findings": {name: _finding_to_dict(finding) for name, finding in self.findings.items()},
         }
 
 
@@ -98,40 +99,59 @@ def compare_scored(first: Scored, second: Scored, *, bootstrap: Bootstrap) -> Co
     )
     if not same:
         raise ArgumentError("both models must have scored the same samples: findings, labels or patients differ.")
+    evaluations = evaluate_scored(first), evaluate_scored(second)
     values = resample(first, bootstrap), resample(second, bootstrap)
-    difference = values[1].minus(values[0])
+    paired = _Paired(values, values[1].minus(values[0]), bootstrap)
     findings = {
         name: FindingComparison(
-            positives=int((first.labels_NC[:, column] == 1).sum()),
-            negatives=int((first.labels_NC[:, column] == 0).sum()),
-            differences=_differences(values, difference, column, bootstrap),
+            positives=evaluations[0].findings[name].positives,
+            negatives=evaluations[0].findings[name].negatives,
+            thresholds=(first.thresholds_C[column], second.thresholds_C[column]),
+            differences=paired.compare(column, tuple(side.findings[name].undefined for side in evaluations)),
             p_value=_test(first, second, column),
         )
         for column, name in enumerate(first.label_set)
     }
-    num_findings = len(findings)
+    of_means = [
+        paired.compare(column, tuple(side.undefined for side in evaluations), prefix=prefix)
+        for column, prefix in enumerate(("mean_", "weighted_mean_"), start=len(findings))
+    ]
     return Comparison(
         num_samples=len(first),
         num_patients=len(np.unique(first.patients_N)) if first.patients_known else None,
         findings=_adjust(findings),
-        means=_differences(values, difference, num_findings, bootstrap),
-        weighted_means=_differences(values, difference, num_findings + 1, bootstrap),
+        means=of_means[0],
+        weighted_means=of_means[1],
         bootstrap=bootstrap,
     )
 
 
-def _differences(
-    values: Sequence[Resampled], difference: Resampled, column: int, bootstrap: Bootstrap
-) -> dict[str, Difference]:
-    return {
-        measure: Difference(
-            first=_defined(values[0].estimates[measure][column]),
-            second=_defined(values[1].estimates[measure][column]),
-            difference=_defined(difference.estimates[measure][column]),
-            interval=difference.interval(measure, column, bootstrap),
+@dataclass(frozen=True, eq=False)
+class _Paired:
+    """Two models and their difference on the same resamples."""
+
+    sides: tuple[Resampled, Resampled]
+    difference: Resampled
+    bootstrap: Bootstrap
+
+    def compare(
+        self, column: int, undefined: Sequence[Mapping[str, str]], *, prefix: str = ""
+    ) -> dict[str, Difference]:
+        """One column by measure; `undefined` says of each model why `PREFIXMEASURE` is."""
+        return {
+            measure: self._compare(measure, column, [reasons.get(f"{prefix}{measure}") for reasons in undefined])
+            for measure in MEASURES
+        }
+
+    def _compare(self, measure: str, column: int, undefined: Sequence[str | None]) -> Difference:
+        first, second, difference = (
+            _defined(side.estimates[measure][column]) for side in (*self.sides, self.difference)
         )
-        for measure in MEASURES
-    }
+        reason = next((reason for reason in undefined if reason is not None), None)
+        interval = reason or self.difference.interval(measure, column, self.bootstrap)
+        if isinstance(interval, str):
+            return Difference(first, second, difference, None, reason, interval)
+        return Difference(first, second, difference, interval)
 
 
 def _test(first: Scored, second: Scored, column: int) -> float | None:
@@ -154,11 +174,35 @@ def _defined(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _to_dict(figure: Difference) -> dict[str, Any]:
-    interval = figure.interval
+def _finding_to_dict(finding: FindingComparison) -> dict[str, Any]:
+    figures = _to_dict(finding.differences)
+    tests = {"auroc_p_value": finding.p_value, "auroc_adjusted_p_value": finding.adjusted_p_value}
+    if finding.p_value is None:
+        figures["undefined"] |= dict.fromkeys(tests, finding.differences["auroc"].undefined or NO_TEST)
     return {
-        "first": figure.first,
-        "second": figure.second,
-        "difference": figure.difference,
-        "difference_ci": None if interval is None else [interval.low, interval.high],
+        "positives": finding.positives,
+        "negatives": finding.negatives,
+        "thresholds": list(finding.thresholds),
+        **figures,
+        **tests,
+    }
+
+
+def _to_dict(figures: Mapping[str, Difference]) -> dict[str, Any]:
+    """Figures by name, and beside them why some are null and what their intervals do not rest on."""
+    intervals = {name: figure.interval for name, figure in figures.items() if figure.interval is not None}
+    reasons = {name: figure.undefined for name, figure in figures.items()}
+    reasons |= {f"{name}_ci": figure.no_interval for name, figure in figures.items()}
+    return {
+        **{
+            name: {
+                "first": figure.first,
+                "second": figure.second,
+                "difference": figure.difference,
+                "difference_ci": None if name not in intervals else [intervals[name].low, intervals[name].high],
+            }
+            for name, figure in figures.items()
+        },
+        "undefined": {name: reason for name, reason in reasons.items() if reason is not None},
+        **describe_intervals(intervals),
     }

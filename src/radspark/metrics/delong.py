@@ -21,6 +21,7 @@ from radspark.metrics.ranking import check_scores
 from radspark.metrics.scored import number_patients
 
 Floats = npt.NDArray[np.float64]
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class AurocDifference:
     """Second less first."""
     standard_error: float
     interval: Interval
-    p_value: float
-    """Of no difference, two-sided, by the normal distribution; 1 where the two rank alike."""
+    p_value: float | None
+    """Of no difference, two-sided, by the normal distribution; 1 where the two rank alike, None where they differ and
+    neither has any variance, as of scores that part the classes without an error and scores that are all the same."""
 
 
 def auroc_variance(
@@ -120,5 +122,12 @@ def difference_of(aurocs: Floats, covariance: Floats, *, level: float = 0.95) ->
         difference=difference,
         standard_error=error,
         interval=Interval(difference - reach, difference + reach),
-        p_value=float(2 * ndtr(-abs(difference) / error)) if error > 0 else 1.0,
+        p_value=p_value_of(difference, error),
     )
+
+
+def p_value_of(difference: float, error: float) -> float | None:
+    """Two-sided, by the normal distribution, of a difference with this standard error; None where it has none."""
+    if error > 0:
+        return float(2 * ndtr(-abs(difference) / error))
+    return None if abs(difference) > _ROUNDING else 1.0

@@ -11,11 +11,14 @@ import numpy.typing as npt
 
 from radspark.labels import LabelSet
 from radspark.metrics.additive import log_losses, measure_sums, sum_terms, why_undefined
-from radspark.metrics.bootstrap import MEASURES, MIN_PATIENTS, RANK_MEASURES, Bootstrap, Resampled, resample
+from radspark.metrics.bootstrap import MEASURES, RANK_MEASURES, Bootstrap, Resampled, resample
 from radspark.metrics.evaluation import Evaluation, FindingEvaluation
-from radspark.metrics.intervals import Interval, is_constant, why_no_interval
+from radspark.metrics.intervals import Interval
 from radspark.metrics.ranking import rank_checked
 from radspark.metrics.scored import Scored
+
+_IN_NO_FINDING = "defined for no finding"
+_IN_NO_POSITIVE = "defined for no finding that has a positive"
 
 
 def evaluate_scores(
@@ -58,12 +61,19 @@ def summarize(
     findings: Mapping[str, FindingEvaluation], *, num_samples: int, num_patients: int | None, loss: float | None
 ) -> Evaluation:
     """Findings and their means, plain and weighted by positives."""
+    means = {name: _mean(findings, name, weighted=False) for name in MEASURES}
+    weighted_means = {name: _mean(findings, name, weighted=True) for name in MEASURES}
     return Evaluation(
         num_samples=num_samples,
         findings=findings,
-        means={name: _mean(findings, name, weighted=False) for name in MEASURES},
-        weighted_means={name: _mean(findings, name, weighted=True) for name in MEASURES},
+        means=means,
+        weighted_means=weighted_means,
         loss=loss,
+        undefined={
+            **{f"mean_{name}": _IN_NO_FINDING for name, value in means.items() if value is None},
+            **{f"weighted_mean_{name}": _IN_NO_POSITIVE for name, value in weighted_means.items() if value is None},
+            **({"loss": "no known label"} if loss is None else {}),
+        },
         num_patients=num_patients,
     )
 
@@ -103,34 +113,38 @@ def with_intervals(evaluation: Evaluation, resampled: Resampled, bootstrap: Boot
     """An evaluation with the intervals that resamples of the same samples give."""
     findings = {}
     for column, (name, finding) in enumerate(evaluation.findings.items()):
-        found = _intervals(resampled, column, bootstrap)
-        intervals = _telling(found)
-        missing = {
-            f"{measure}_ci": _why_no_interval(resampled, measure, column, interval)
-            for measure, interval in found.items()
-            if measure not in intervals and measure not in finding.undefined
-        }
+        intervals, missing = find_intervals(resampled, column, bootstrap, undefined=finding.undefined)
         findings[name] = replace(finding, intervals=intervals, undefined={**finding.undefined, **missing})
-    mean_column = len(findings)
+    undefined, prefixes = dict(evaluation.undefined), ("mean_", "weighted_mean_")
+    of_means = []
+    for column, prefix in enumerate(prefixes, start=len(findings)):
+        intervals, missing = find_intervals(resampled, column, bootstrap, undefined=undefined, prefix=prefix)
+        undefined |= missing
+        of_means.append(intervals)
     return replace(
         evaluation,
         findings=findings,
-        mean_intervals=_telling(_intervals(resampled, mean_column, bootstrap)),
-        weighted_mean_intervals=_telling(_intervals(resampled, mean_column + 1, bootstrap)),
+        undefined=undefined,
+        mean_intervals=of_means[0],
+        weighted_mean_intervals=of_means[1],
         bootstrap=bootstrap,
     )
 
 
-def _intervals(resampled: Resampled, column: int, bootstrap: Bootstrap) -> dict[str, Interval | None]:
-    return {measure: resampled.interval(measure, column, bootstrap) for measure in MEASURES}
+def find_intervals(
+    resampled: Resampled, column: int, bootstrap: Bootstrap, *, undefined: Mapping[str, str], prefix: str = ""
+) -> tuple[dict[str, Interval], dict[str, str]]:
+    """Intervals by measure; and why the others have none, by `PREFIXMEASURE_ci`.
 
-
-def _telling(found: Mapping[str, Interval | None]) -> dict[str, Interval]:
-    """Those that tell something of chance."""
-    return {name: interval for name, interval in found.items() if interval is not None and not is_constant(interval)}
-
-
-def _why_no_interval(resampled: Resampled, measure: str, column: int, interval: Interval | None) -> str:
-    if not resampled.has_support(measure, column):
-        return f"fewer than {MIN_PATIENTS} patients with a positive, or with a negative"
-    return why_no_interval(resampled.values[measure][:, column], interval)
+    Args:
+        undefined: why figures themselves are undefined, by `PREFIXMEASURE`: then it says why their intervals are.
+    """
+    found = {measure: resampled.interval(measure, column, bootstrap) for measure in resampled.estimates}
+    return (
+        {measure: interval for measure, interval in found.items() if isinstance(interval, Interval)},
+        {
+            f"{prefix}{measure}_ci": undefined.get(f"{prefix}{measure}", reason)
+            for measure, reason in found.items()
+            if isinstance(reason, str)
+        },
+    )

@@ -61,6 +61,8 @@ class Evaluation:
     """None where patients are not known."""
     mean_intervals: Mapping[str, Interval] = field(default_factory=dict)
     weighted_mean_intervals: Mapping[str, Interval] = field(default_factory=dict)
+    undefined: Mapping[str, str] = field(default_factory=dict)
+    """Why a mean, its interval or the loss is undefined, by the names of `metrics.json`."""
     bootstrap: Bootstrap | None = None
     """How the intervals were made; None if there are none."""
 
@@ -95,7 +97,8 @@ class Evaluation:
             "num_samples": self.num_samples,
             "num_patients": self.num_patients,
             "method": self.method,
-            **({} if self.bootstrap is None else {"interval_notes": self._mean_notes()}),
+            "undefined": dict(self.undefined),
+            **({} if self.bootstrap is None else describe_intervals(self._mean_intervals_by_name())),
             "findings": {name: self._finding_to_dict(finding) for name, finding in self.findings.items()},
         }
 
@@ -103,7 +106,6 @@ class Evaluation:
         values: dict[str, Any] = {}
         for name, value in finding.values.items():
             values |= self._figure(name, value, finding.intervals.get(name))
-        dropped = {name: interval.dropped for name, interval in finding.intervals.items() if interval.dropped}
         return {
             **values,
             "threshold": finding.threshold,
@@ -112,16 +114,12 @@ class Evaluation:
             "unknown": finding.unknown,
             "reason": finding.reason,
             "undefined": dict(finding.undefined),
-            **(
-                {}
-                if self.bootstrap is None
-                else {"dropped_resamples": dropped, "interval_notes": _notes(finding.intervals)}
-            ),
+            **({} if self.bootstrap is None else describe_intervals(finding.intervals)),
         }
 
-    def _mean_notes(self) -> dict[str, str]:
+    def _mean_intervals_by_name(self) -> dict[str, Interval]:
         means = {f"mean_{name}": interval for name, interval in self.mean_intervals.items()}
-        return _notes({**means, **{f"weighted_mean_{name}": i for name, i in self.weighted_mean_intervals.items()}})
+        return means | {f"weighted_mean_{name}": interval for name, interval in self.weighted_mean_intervals.items()}
 
     def _figure(self, name: str, value: float | None, interval: Interval | None) -> dict[str, Any]:
         if self.bootstrap is None:
@@ -129,9 +127,12 @@ class Evaluation:
         return {name: value, f"{name}_ci": None if interval is None else [interval.low, interval.high]}
 
 
-def _notes(intervals: Mapping[str, Interval]) -> dict[str, str]:
-    """Of the intervals that are of another kind than the rest."""
-    return {name: interval.note for name, interval in intervals.items() if interval.note is not None}
+def describe_intervals(intervals: Mapping[str, Interval]) -> dict[str, Any]:
+    """What intervals do not rest on, and which are of another kind than the rest."""
+    return {
+        "dropped_resamples": {name: interval.dropped for name, interval in intervals.items() if interval.dropped},
+        "interval_notes": {name: interval.note for name, interval in intervals.items() if interval.note is not None},
+    }
 
 
 @dataclass(frozen=True)

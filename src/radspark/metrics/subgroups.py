@@ -21,7 +21,7 @@ from radspark.labels import LabelSet
 from radspark.metrics.bootstrap import Bootstrap, Part, Resampled, resample_together
 from radspark.metrics.evaluate import evaluate_scored, with_intervals
 from radspark.metrics.evaluation import Evaluation
-from radspark.metrics.intervals import Interval, bootstrap_interval
+from radspark.metrics.intervals import Interval, bootstrap_interval, is_constant
 from radspark.metrics.multiplicity import holm
 from radspark.metrics.scored import Scored
 
@@ -32,6 +32,10 @@ MAX_PARTS = 12
 MEAN = "mean"
 """Stands for the mean over findings where a finding's name is expected."""
 _AGE_BANDS = (18, 40, 60, 80)
+_FEW_HERE = f"fewer than {MIN_PATIENTS} patients of the part with a positive, or with a negative"
+_FEW_ELSEWHERE = f"fewer than {MIN_PATIENTS} patients of all others with a positive, or with a negative"
+_NO_INTERVAL = "its resamples give no interval"
+_NOTHING = "no finding is compared"
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,9 @@ class Subgroup:
     few: frozenset[str]
     """Findings that fewer than `MIN_PATIENTS` patients of the part have, or lack."""
     gaps: Mapping[str, Gap] = field(default_factory=dict)
-    """By finding, and `mean`: over the findings that are compared. Without those of few patients, here or elsewhere,
-    and those without an interval."""
+    """By finding, and `mean`: over the findings that are compared."""
+    not_compared: Mapping[str, str] = field(default_factory=dict)
+    """Why the others have no gap."""
     is_mirror: bool = False
     """Whether it is all that the part before it is not: its gaps are those with their signs turned, and count once."""
 
@@ -79,11 +84,11 @@ def evaluate_subgroups(scored: Scored, columns: Mapping[str, Sequence[Any]], *, 
         part, rest = scored.where(inside), scored.where(~inside)
         in_part, in_rest = drawn[inside.tobytes()], drawn[(~inside).tobytes()]
         few, few_in_rest = frozenset(_few(part)), frozenset(_few(rest))
-        compared = [finding for finding in scored.label_set if finding not in few | few_in_rest]
-        gaps = _find_gaps(in_part.minus(in_rest), scored.label_set, compared, bootstrap)
+        reasons = {**dict.fromkeys(few_in_rest, _FEW_ELSEWHERE), **dict.fromkeys(few, _FEW_HERE)}
+        gaps = _find_gaps(in_part.minus(in_rest), scored.label_set, reasons, bootstrap)
         is_mirror = bool(found) and np.array_equal(inside, ~before)
         evaluation = with_intervals(evaluate_scored(part), in_part, bootstrap)
-        found.append(Subgroup(name, value, evaluation, few, gaps, is_mirror))
+        found.append(Subgroup(name, value, evaluation, few, *gaps, is_mirror))
         before = inside
     return _adjust(found)
 
@@ -128,13 +133,19 @@ def _few(scored: Scored) -> Iterator[str]:
             yield name
 
 
-def _find_gaps(difference: Resampled, label_set: LabelSet, compared: list[str], bootstrap: Bootstrap) -> dict[str, Gap]:
-    columns = [label_set.index(name) for name in compared]
-    if not columns:
-        return {}
-    gaps = {name: _gap(difference, [column], bootstrap) for name, column in zip(compared, columns, strict=True)}
-    gaps = {MEAN: _gap(difference, columns, bootstrap), **gaps}
-    return {name: gap for name, gap in gaps.items() if gap is not None}
+def _find_gaps(
+    difference: Resampled, label_set: LabelSet, few: Mapping[str, str], bootstrap: Bootstrap
+) -> tuple[dict[str, Gap], dict[str, str]]:
+    """Gaps of the findings that are not `few`, and of their mean; and why the others have none."""
+    columns = {name: [column] for column, name in enumerate(label_set) if name not in few}
+    together = {MEAN: [column for (column,) in columns.values()]} if columns else {}
+    found = {name: _gap(difference, place, bootstrap) for name, place in {**together, **columns}.items()}
+    missing = {name: _NO_INTERVAL for name, gap in found.items() if gap is None}
+    without_mean = {} if columns else {MEAN: _NOTHING}
+    return (
+        {name: gap for name, gap in found.items() if gap is not None},
+        {**few, **missing, **without_mean},
+    )
 
 
 def _gap(difference: Resampled, columns: list[int], bootstrap: Bootstrap) -> Gap | None:
@@ -148,10 +159,10 @@ def _gap(difference: Resampled, columns: list[int], bootstrap: Bootstrap) -> Gap
         level=bootstrap.level,
         kind=bootstrap.kind,
     )
-    if interval is None:
+    if interval is None or is_constant(interval):
         return None
     error = float(np.nanstd(values_B, ddof=1))
-    return Gap(estimate, interval, float(2 * ndtr(-abs(estimate) / error)) if error > 0 else 1.0)
+    return Gap(estimate, interval, float(2 * ndtr(-abs(estimate) / error)))
 
 
 def count_gaps(subgroups: Sequence[Subgroup]) -> int:
@@ -187,6 +198,7 @@ def subgroups_to_dict(subgroups: Sequence[Subgroup]) -> dict[str, Any]:
                 "value": subgroup.value,
                 "few_patients": sorted(subgroup.few),
                 "auroc_gaps": {name: _gap_to_dict(gap) for name, gap in subgroup.gaps.items()},
+                "not_compared": dict(subgroup.not_compared),
                 **subgroup.evaluation.to_dict(),
             }
             for subgroup in subgroups
@@ -198,6 +210,7 @@ def _gap_to_dict(gap: Gap) -> dict[str, Any]:
     return {
         "difference": gap.difference,
         "difference_ci": [gap.interval.low, gap.interval.high],
+        "dropped_resamples": gap.interval.dropped,
         "p_value": gap.p_value,
         "adjusted_p_value": gap.adjusted_p_value,
     }
