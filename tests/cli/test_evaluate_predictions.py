@@ -91,13 +91,24 @@ def test_groups_of_one_image_are_warned_of(tables: tuple[Path, Path], tmp_path: 
         (("--interval", "wald"), "--interval must be bca or percentile, got 'wald'"),
         (("--bootstrap", 50), "resamples must be at least 100"),
         (("--subgroup", "site"), "there is no column 'site' to make subgroups of; there are sex"),
-        (("--bundle", "b"), "--predictions must come with --labels, and without --bundle"),
+        (("--bundle", "b"), "--bundle has no effect beside --predictions; leave one of them out"),
+        (("--split-policy", "official"), "--split-policy has no effect beside --predictions"),
+        (("--operating-point", "youden"), "--operating-point has no effect beside --predictions"),
+        (("--combine-by", "max"), "--combine-by must come with --combine study"),
+        (("--subgroup", "sex", "--bootstrap", 0), "--subgroup needs resamples to tell gaps from chance"),
+        (("--seed", -1), "seed must be 0 or more, got -1"),
     ],
 )
 def test_choices_that_cannot_be_met_are_refused(
     tables: tuple[Path, Path], tmp_path: Path, radspark: Radspark, more: tuple[object, ...], said: str
 ) -> None:
     assert said in evaluate(radspark, tables, tmp_path / "out", *more).sentence
+
+
+def test_options_of_predictions_are_refused_beside_a_bundle(tmp_path: Path, radspark: Radspark) -> None:
+    words = ["evaluate", "--bundle", "b", "--dataset", "nih", "--data-dir", "d", "--out", tmp_path]
+    for more in (("--labels", "l.csv"), ("--group-column", "patient"), ("--prefix", "prob_")):
+        assert radspark(*words, *more).sentence.startswith(f"error: {more[0]} has no effect beside --bundle")
 
 
 def test_neither_a_bundle_nor_predictions_is_refused(tmp_path: Path, radspark: Radspark) -> None:

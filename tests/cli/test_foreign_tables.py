@@ -77,6 +77,13 @@ def test_names_of_findings_meet_whatever_their_case_and_spaces(tmp_path: Path) -
     assert tuple(join_tables(*files).table.labels) == ("Pleural_Thickening",)
 
 
+def test_two_columns_of_one_finding_are_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path, PREDICTIONS.replace("prob_Effusion", "prob_mass"))
+    assert said.endswith("p.csv has two columns of one finding, 'prob_Mass' and 'prob_mass'; leave one out.")
+    said = refusal(tmp_path, labels=LABELS.replace("Effusion", "MASS"))
+    assert said.endswith("l.csv has two columns of one finding, 'MASS' and 'Mass'; leave one out.")
+
+
 def test_ids_stay_text(tmp_path: Path) -> None:
     files = write(tmp_path, "id,Mass\n0010,0.5\n010,0.1\n", "id,Mass\n0010,1\n010,0\n")
     assert join_tables(*files).table.image_ids == ["0010", "010"]

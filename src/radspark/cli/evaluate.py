@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,22 @@ from radspark.identifiers import POLICIES, get_identifiers
 
 STATISTICS = "Statistics"
 PREDICTIONS = "Predictions of any model, in place of --bundle"
+OF_BUNDLE = (
+    "bundle",
+    "dataset",
+    "data_dir",
+    "split",
+    "split_policy",
+    "validation_share",
+    "split_seed",
+    "split_file",
+    "label_rule",
+    "operating_point",
+    "combine",
+    "master",
+    "conf",
+)
+OF_PREDICTIONS = ("labels", "prefix", "id_column", "group_column")
 EXAMPLES = """Examples:
 
   radspark evaluate --bundle runs/first/bundle --dataset nih --data-dir ChestX-ray14 --out runs/first/test
@@ -34,6 +51,7 @@ def predictions_option(text: str, **more: Any) -> Any:
 
 
 def evaluate(
+    context: typer.Context,
     out: Annotated[
         Path, typer.Option(help="Folder for metrics.json, predictions.parquet and report.html.", metavar="DIR")
     ],
@@ -56,7 +74,9 @@ def evaluate(
             rich_help_panel=DATA,
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.", rich_help_panel=DATA)] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="train, validation or test.", show_default="test", rich_help_panel=DATA)
+    ] = None,
     split_policy: Annotated[str | None, split_option(f"How the data are split: {', '.join(SPLIT_POLICIES)}.")] = None,
     validation_share: Annotated[float | None, split_option("Share of training patients kept for validation.")] = None,
     split_seed: Annotated[int | None, split_option("Of the draw of patients for the split.")] = None,
@@ -97,12 +117,13 @@ def evaluate(
         ),
     ] = None,
     operating_point: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Of the bundle, for sensitivity and its kin: youden, sensitivity or specificity.",
+            show_default="youden",
             rich_help_panel=STATISTICS,
         ),
-    ] = "youden",
+    ] = None,
     combine: Annotated[
         str | None,
         typer.Option(
@@ -112,8 +133,13 @@ def evaluate(
         ),
     ] = None,
     combine_by: Annotated[
-        str, typer.Option(help="With --combine: mean or max of the views' probabilities.", rich_help_panel=STATISTICS)
-    ] = "mean",
+        str | None,
+        typer.Option(
+            help="With --combine: mean or max of the views' probabilities.",
+            show_default="mean",
+            rich_help_panel=STATISTICS,
+        ),
+    ] = None,
     identifiers: Annotated[
         str,
         typer.Option(help=f"Patients in predictions.parquet: {', '.join(POLICIES)}.", rich_help_panel=DATA),
@@ -130,18 +156,23 @@ def evaluate(
 
     if combine not in (None, "study"):
         raise ArgumentError(f"--combine must be study, got {combine!r}.")
+    if combine is None and combine_by is not None:
+        raise ArgumentError("--combine-by must come with --combine study.")
+    if subgroup and subgroup != ["none"] and not bootstrap:
+        raise ArgumentError("--subgroup needs resamples to tell gaps from chance; leave out --bootstrap 0.")
     choices = EvaluationChoices(
         bootstrap=Bootstrap(bootstrap, check_interval(interval), seed=seed) if bootstrap else None,
         operating_point=operating_point,
         subgroups=None if subgroup is None else tuple(name for name in subgroup if name != "none"),
         identifiers=get_identifiers(identifiers),
-        combine=combine_by if combine else None,
+        combine=(combine_by or "mean") if combine else None,
     )
     if predictions is not None:
         from radspark.cli.evaluate_predictions import PredictionFiles, evaluate_predictions
 
-        if bundle is not None or labels is None or combine is not None:
-            raise ArgumentError("--predictions must come with --labels, and without --bundle and --combine.")
+        refuse(OF_BUNDLE, context.params, beside="--predictions")
+        if labels is None:
+            raise ArgumentError("--predictions must come with --labels.")
         files = PredictionFiles(predictions, labels, prefix=prefix, id_column=id_column, group_column=group_column)
         evaluate_predictions(files, out, choices=choices)
     else:
@@ -151,12 +182,13 @@ def evaluate(
             raise ArgumentError(
                 "--bundle, --dataset and --data-dir must be given together, or --predictions and --labels."
             )
+        refuse(OF_PREDICTIONS, context.params, beside="--bundle")
         evaluate_to_folder(
             bundle,
             dataset,
             data_dir,
             out,
-            split=split,
+            split=split or "test",
             split_policy=split_policy,
             validation_share=validation_share,
             split_seed=split_seed,
@@ -170,6 +202,14 @@ def evaluate(
         f"\nmetrics      {out / 'metrics.json'}\npredictions  {out / 'predictions.parquet'}\n"
         f"report       {out / 'report.html'}"
     )
+
+
+def refuse(names: Sequence[str], given: Mapping[str, Any], *, beside: str) -> None:
+    """Raise ArgumentError if an option is given that has no effect beside another."""
+    for name in names:
+        if given[name] not in (None, "", [], ()):
+            option = "--" + name.replace("_", "-")
+            raise ArgumentError(f"{option} has no effect beside {beside}; leave one of them out.")
 
 
 def check_interval(kind: str) -> Any:

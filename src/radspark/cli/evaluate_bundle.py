@@ -21,6 +21,7 @@ from radspark.cli.split_choice import check_origin, choose_split
 from radspark.datasets.splits import get_split_policy
 from radspark.errors import ArgumentError, DataError
 from radspark.identifiers import Identifiers
+from radspark.metrics.decision import DEFAULT_POINT
 from radspark.settings import SplitSettings, to_dict
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def evaluate_to_folder(
     model = XRayModel.loadBundle(bundle)
     choices = choices or EvaluationChoices()
     check_combination(choices)
-    point = choices.operating_point if model.decision.thresholds else None
+    point = choices.operating_point or (DEFAULT_POINT if model.decision.thresholds else None)
     thresholds = None if point is None else model.decision.thresholds_at(point)
     flags = {
         "policy": split_policy,

@@ -137,16 +137,11 @@ def _match_findings(
     scores: pd.DataFrame, known: pd.DataFrame, *, prefix: str, files: tuple[Path, Path]
 ) -> dict[str, str]:
     """Findings in the order of the label table, and the column of the predictions that each stands in."""
-    predicted = {
-        _key(column[len(prefix) :]): column
-        for column in map(str, scores)
-        if column.startswith(prefix) and column not in _NO_FINDINGS
-    }
-    found = {
-        str(name): predicted[_key(str(name))]
-        for name in known
-        if name not in _NO_FINDINGS and _key(str(name)) in predicted
-    }
+    predicted = _by_key(
+        {column: column[len(prefix) :] for column in map(str, scores) if column.startswith(prefix)}, files[0]
+    )
+    labelled = _by_key({column: column for column in map(str, known)}, files[1])
+    found = {column: predicted[key] for key, column in labelled.items() if key in predicted}
     if not found:
         with_prefix = f" (after the prefix {prefix!r})" if prefix else ""
         raise DataError(
@@ -156,8 +151,17 @@ def _match_findings(
     return found
 
 
-def _key(name: str) -> str:
-    return name.strip().lower().replace(" ", "_")
+def _by_key(names: Mapping[str, str], file: Path) -> dict[str, str]:
+    """Columns that can be findings, by their names without regard to case and spaces."""
+    columns: dict[str, str] = {}
+    for column, name in names.items():
+        if column in _NO_FINDINGS:
+            continue
+        key = name.strip().lower().replace(" ", "_")
+        if key in columns:
+            raise DataError(f"{file} has two columns of one finding, {columns[key]!r} and {column!r}; leave one out.")
+        columns[key] = column
+    return columns
 
 
 def _numbers(column: pd.Series[Any], file: Path, error: type[DataError]) -> NDArray[np.float64]:

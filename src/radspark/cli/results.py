@@ -15,7 +15,6 @@ from radspark.cli.scored_table import ScoredTable
 from radspark.errors import DataError
 from radspark.identifiers import Identifiers, get_identifiers
 from radspark.metrics import Bootstrap, Evaluation, Scored, evaluate_scored, rank, roc_curves
-from radspark.metrics.decision import DEFAULT_POINT
 from radspark.metrics.reliability import reliability_diagram
 from radspark.metrics.subgroups import MAX_PARTS, Subgroup, evaluate_subgroups, subgroups_to_dict
 
@@ -32,8 +31,8 @@ class EvaluationChoices:
 
     bootstrap: Bootstrap | None = field(default_factory=Bootstrap)
     """None leaves intervals and subgroups out."""
-    operating_point: str = DEFAULT_POINT
-    """Of the bundle, for sensitivity and its kin; without effect on given predictions."""
+    operating_point: str | None = None
+    """Of the bundle, for sensitivity and its kin; None takes `DEFAULT_POINT`, or 0.5 of a bundle that has no points."""
     subgroups: tuple[str, ...] | None = None
     """Columns; None takes those of `ATTRIBUTES` that are there."""
     identifiers: Identifiers = field(default_factory=lambda: get_identifiers("hash"))

@@ -45,6 +45,8 @@ class Bootstrap:
             raise ArgumentError(f"resamples must be at least 100, for the ends of an interval, got {self.resamples}.")
         if not 0.5 <= self.level < 1:
             raise ArgumentError(f"level must be at least 0.5 and below 1, got {self.level}.")
+        if self.seed < 0:
+            raise ArgumentError(f"seed must be 0 or more, got {self.seed}.")
 
     def describe(self, *, over_patients: bool) -> str:
         """In words, for files and reports."""
