@@ -60,7 +60,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in bundle.weights.items()})
+    weights = _encode_weights(bundle)
     config = {
         "format_version": FORMAT_VERSION,
         "labels": list(bundle.labels),
@@ -80,6 +80,15 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     (folder / WEIGHTS_FILE).write_bytes(weights)
     (folder / CARD_FILE).write_text(render_card(bundle), encoding="utf-8")
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def hash_weights(bundle: Bundle) -> str:
+    """SHA-256 of its weights' file, in hexadecimal, as `config.json` has it: the same network gives the same scores."""
+    return hashlib.sha256(_encode_weights(bundle)).hexdigest()
+
+
+def _encode_weights(bundle: Bundle) -> bytes:
+    return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in bundle.weights.items()})
 
 
 def load_bundle(folder: Path) -> Bundle:

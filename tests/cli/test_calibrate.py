@@ -35,9 +35,16 @@ def words(tmp_path: Path) -> list[Any]:
     return ["calibrate", "--bundle", tmp_path / "bundle", "--run", tmp_path / "run", "--out", tmp_path / "new"]
 
 
-def write_run(folder: Path, *, split: str | None = "validation", labels: LabelSet = LABELS, **more: Any) -> None:
+def write_run(
+    folder: Path,
+    *,
+    split: str | None = "validation",
+    labels: LabelSet = LABELS,
+    metrics: dict[str, Any] | None = None,
+    **more: Any,
+) -> None:
     folder.mkdir(exist_ok=True)
-    (folder / "metrics.json").write_text(json.dumps({"split": split}))
+    (folder / "metrics.json").write_text(json.dumps({"split": split, "findings": {}, **(metrics or {})}))
     ids = [f"{number:03d}" for number in range(len(TRUTH))]
     ScoredTable(labels, ids, ids, TRUTH, SCORES, **more).write(folder / "predictions.parquet")
 
@@ -74,6 +81,11 @@ def test_a_calibrated_bundle_is_calibrated_anew_from_the_networks_own_scores(
     [
         ({"split": "test"}, "is of the test split, and thresholds are chosen on validation"),
         ({"split": None}, "is of given predictions, and thresholds"),
+        ({"metrics": {"weights_sha256": "0" * 64}}, "was evaluated with another network than that of"),
+        (
+            {"metrics": {"combined": "mean"}},
+            "has the views of a study together, and a bundle scores single radiographs",
+        ),
         ({"labels": LabelSet(("Edema", "Mass"))}, "was evaluated for Edema, Mass, and the bundle gives Effusion, Mass"),
     ],
 )
@@ -82,6 +94,12 @@ def test_what_is_no_validation_of_this_bundle_is_refused(
 ) -> None:
     write_run(tmp_path / "run", **run)
     assert said in radspark(*words).sentence
+
+
+def test_a_run_of_the_bundle_itself_will_do(words: list[Any], tmp_path: Path, radspark: Radspark) -> None:
+    config = json.loads((tmp_path / "bundle" / "config.json").read_text())
+    write_run(tmp_path / "run", metrics={"weights_sha256": config["weights"]["sha256"], "combined": None})
+    assert radspark(*words).code == 0
 
 
 def test_nothing_is_written_over(words: list[Any], tmp_path: Path, radspark: Radspark) -> None:

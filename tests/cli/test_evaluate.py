@@ -44,6 +44,8 @@ def test_metrics_and_predictions_agree(trained: Trained, nih_data: Path, tmp_pat
     assert labels_NC.shape == scores_NC.shape == (9, 14)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert list(metrics["findings"]) == list(NIH_FINDINGS)
+    config = json.loads((trained.run / "bundle" / "config.json").read_text())
+    assert metrics["weights_sha256"] == config["weights"]["sha256"]
     defined = []
     for i, (name, finding) in enumerate(metrics["findings"].items()):
         assert finding["positives"] + finding["negatives"] == 9, name

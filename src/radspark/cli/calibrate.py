@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -42,14 +42,18 @@ def calibrate(
 
     The network stays as it is.
     """
-    from radspark.bundle import load_bundle, save_bundle
+    from radspark.bundle import hash_weights, load_bundle, save_bundle
+    from radspark.cli.results import read_metrics
     from radspark.cli.scored_table import ScoredTable
     from radspark.metrics.decision import fit_decision
 
-    check_validation(run)
+    metrics = read_metrics(run)
+    check_validation(metrics, run)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ArgumentError(f"--out {out} must be a new or an empty folder.")
     loaded = load_bundle(bundle)
+    if metrics.get("weights_sha256") not in (None, hash_weights(loaded)):
+        raise DataError(f"{run} was evaluated with another network than that of {bundle}; give a run of this bundle.")
     table = ScoredTable.read(run / "predictions.parquet")
     if table.labels != loaded.labels:
         raise DataError(
@@ -70,20 +74,22 @@ def calibrate(
     say(f"\nchosen on {decision.num_samples:,} radiographs; bundle  {out}")
 
 
-def check_validation(run: Path) -> None:
-    """Check that a run was on validation radiographs: what is chosen on the test split is no longer tested there.
+def check_validation(metrics: Mapping[str, Any], run: Path) -> None:
+    """Check that a run was on single validation radiographs: what is chosen on the test split is not tested there.
 
     Raises:
-        DataError: it has no metrics.json, or was on another split.
+        DataError: it was on another split, or on studies, of which one probability stands for several views.
     """
-    try:
-        split = json.loads((run / "metrics.json").read_text(encoding="utf-8")).get("split")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{run} holds no metrics.json of `radspark evaluate --out`; give such a folder.") from error
+    split = metrics.get("split")
     if split != "validation":
         what = f"the {split} split" if split else "given predictions"
         raise DataError(
             f"{run} is of {what}, and thresholds are chosen on validation; evaluate with --split validation."
+        )
+    if metrics.get("combined"):
+        raise DataError(
+            f"{run} has the views of a study together, and a bundle scores single radiographs; evaluate without "
+            "--combine."
         )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyspark.sql import functions as F
 
+from radspark.bundle import hash_weights
 from radspark.cli.console import working, working_on
 from radspark.cli.data_choice import DataChoice, choose_data
 from radspark.cli.options import check_split, make_output_folder
@@ -100,6 +101,7 @@ def evaluate_to_folder(
         operating_point=point,
         calibration=model.decision.calibration_method,
         combined=choices.combine,
+        weights_sha256=hash_weights(model.bundle),
     )
     with working_on(spark, "writing the report"):
         report = build_report(model, matched, judged, unreadable, data=data, split=split, operating_point=point)
