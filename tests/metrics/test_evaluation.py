@@ -139,6 +139,24 @@ def test_every_null_has_its_reason(labels: list[float], bootstrap: Bootstrap | N
         assert all(figures["undefined"].values())
 
 
+@pytest.mark.parametrize("bootstrap", [None, Bootstrap(resamples=100)], ids=["figures", "intervals"])
+def test_a_finding_without_a_chosen_threshold_is_not_called_at_another(bootstrap: Bootstrap | None) -> None:
+    generator = np.random.default_rng(0)
+    labels, scores = (generator.random((80, 2)) < 0.4).astype(float), generator.random((80, 2))
+    labels[::9] = math.nan
+    names = LabelSet(("Mass", "Hernia"))
+    thresholds = {"Mass": 0.5, "Hernia": None}
+    evaluation = evaluate_scores(labels, scores, names, thresholds=thresholds, bootstrap=bootstrap)
+    hernia, mass = evaluation.findings["Hernia"], evaluation.findings["Mass"]
+    lacking = {name for name, value in hernia.values.items() if value is None}
+    assert lacking == {"sensitivity", "specificity", "ppv", "npv", "f1", "youden"}
+    assert hernia.threshold is None
+    assert {hernia.undefined[name] for name in (*lacking, "threshold")} == {"no threshold was chosen for the finding"}
+    assert evaluation.means["f1"] == mass.values["f1"] is not None
+    assert bootstrap is None or {"auroc", "brier"} <= hernia.intervals.keys()
+    assert bootstrap is None or evaluation.mean_intervals["ppv"] == mass.intervals["ppv"]
+
+
 @pytest.mark.parametrize("patients", [[1], [1, 2, 3]])
 def test_patients_must_be_one_per_sample(patients: list[int]) -> None:
     with pytest.raises(ValueError, match=r"patients must be one per sample \(2\)"):

@@ -73,7 +73,7 @@ def find_predictions(run: Path) -> Path:
     return below if below.exists() and not here.exists() else here
 
 
-def read_thresholds(folder: Path) -> dict[str, float]:
+def read_thresholds(folder: Path) -> dict[str, float | None]:
     """At which an evaluation called each finding present, so that a comparison repeats its figures.
 
     Raises:
@@ -83,13 +83,13 @@ def read_thresholds(folder: Path) -> dict[str, float]:
     from radspark.errors import DataError
 
     try:
-        return {name: float(finding["threshold"]) for name, finding in read_metrics(folder)["findings"].items()}
+        return {name: finding["threshold"] for name, finding in read_metrics(folder)["findings"].items()}
     except KeyError as error:
         raise DataError(f"{folder}/metrics.json names no threshold of a finding; evaluate again.") from error
 
 
 def match_tables(
-    first: ScoredTable, second: ScoredTable, *, thresholds: Sequence[Mapping[str, float]], names: Sequence[str]
+    first: ScoredTable, second: ScoredTable, *, thresholds: Sequence[Mapping[str, float | None]], names: Sequence[str]
 ) -> tuple[Scored, Scored]:
     """The radiographs and findings that both have, in one order; each side with thresholds of its own.
 

@@ -50,7 +50,9 @@ class Judged:
     subgroups: Sequence[Subgroup]
 
 
-def judge(table: ScoredTable, choices: EvaluationChoices, *, thresholds: Mapping[str, float] | None = None) -> Judged:
+def judge(
+    table: ScoredTable, choices: EvaluationChoices, *, thresholds: Mapping[str, float | None] | None = None
+) -> Judged:
     """Evaluate, as a whole and in parts.
 
     Raises:

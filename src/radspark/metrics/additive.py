@@ -17,6 +17,7 @@ Floats = npt.NDArray[np.float64]
 NUM_CALIBRATION_BINS = 15
 """Of equal width over [0, 1], as in Guo et al. 2017; a bin holds its upper edge."""
 
+NO_THRESHOLD = "no threshold was chosen for the finding"
 _COUNT, _POSITIVE, _BRIER, _LOG_LOSS, _CALLED, _HIT = range(6)
 _FIRST_BIN = 6
 NUM_TERMS = _FIRST_BIN + NUM_CALIBRATION_BINS
@@ -46,17 +47,8 @@ _RATIOS = {
     ),
     "f1": _Ratio(((_HIT, 2),), ((_POSITIVE, 1), (_CALLED, 1)), "no positive, and nothing reaches the threshold"),
 }
-ADDITIVE_MEASURES = (
-    "brier",
-    "log_loss",
-    "calibration_error",
-    "sensitivity",
-    "specificity",
-    "ppv",
-    "npv",
-    "f1",
-    "youden",
-)
+AT_A_THRESHOLD = ("sensitivity", "specificity", "ppv", "npv", "f1", "youden")
+ADDITIVE_MEASURES = ("brier", "log_loss", "calibration_error", *AT_A_THRESHOLD)
 
 
 def sample_terms(labels_N: npt.NDArray[Any], scores_N: npt.NDArray[Any], *, threshold: float) -> Floats:
@@ -65,11 +57,12 @@ def sample_terms(labels_N: npt.NDArray[Any], scores_N: npt.NDArray[Any], *, thre
     Args:
         labels_N: 1, 0 or NaN.
         scores_N: probabilities in [0, 1]; a score at the threshold calls the finding present.
+        threshold: NaN where none was chosen; then what depends on it is NaN.
     """
     known = ~np.isnan(labels_N)
     label = np.where(known, labels_N, 0).astype(np.float64)
     score = scores_N.astype(np.float64)
-    called = score >= threshold
+    called = _call(score, threshold)
     terms_NL = np.zeros((len(labels_N), NUM_TERMS))
     terms_NL[:, _COUNT] = 1
     terms_NL[:, _POSITIVE] = label
@@ -86,7 +79,7 @@ def sum_terms(labels_N: npt.NDArray[Any], scores_N: npt.NDArray[Any], *, thresho
     """`sample_terms` summed over the samples (L,), without laying them out."""
     known = ~np.isnan(labels_N)
     label, score = labels_N[known].astype(np.float64), scores_N[known].astype(np.float64)
-    called = score >= threshold
+    called = _call(score, threshold)
     sums_L = np.zeros(NUM_TERMS)
     sums_L[:_FIRST_BIN] = (
         len(label),
@@ -94,10 +87,15 @@ def sum_terms(labels_N: npt.NDArray[Any], scores_N: npt.NDArray[Any], *, thresho
         ((score - label) ** 2).sum(),
         log_losses(label, scores_N[known]).sum(),
         called.sum(),
-        label[called].sum(),
+        (called * label).sum(),
     )
     sums_L[_FIRST_BIN:] = np.bincount(calibration_bin(score), score - label, NUM_CALIBRATION_BINS)
     return sums_L
+
+
+def _call(scores_N: Floats, threshold: float) -> Floats:
+    """1 where the finding is called present, NaN where there is no threshold to call it by."""
+    return np.full(len(scores_N), np.nan) if np.isnan(threshold) else (scores_N >= threshold).astype(np.float64)
 
 
 def log_losses(labels_N: npt.NDArray[Any], scores_N: npt.NDArray[Any]) -> Floats:
@@ -130,6 +128,8 @@ def measure_sums(sums_XL: Floats) -> dict[str, Floats]:
 
 def why_undefined(sums_L: Floats) -> dict[str, str]:
     """Measures that these sums leave undefined, each with its reason."""
+    if np.isnan(sums_L[_CALLED]):
+        return dict.fromkeys(AT_A_THRESHOLD, NO_THRESHOLD)
     reasons = {name: ratio.undefined for name, ratio in _RATIOS.items() if _weigh(sums_L, ratio.under) <= 0}
     if "brier" in reasons:
         reasons["calibration_error"] = reasons["brier"]

@@ -46,7 +46,7 @@ class FindingComparison:
 
     positives: int
     negatives: int
-    thresholds: tuple[float, float]
+    thresholds: tuple[float | None, float | None]
     """Of the first model and of the second: each is called at its own."""
     differences: Mapping[str, Difference]
     """By measure."""
@@ -106,7 +106,7 @@ def compare_scored(first: Scored, second: Scored, *, bootstrap: Bootstrap) -> Co
         name: FindingComparison(
             positives=evaluations[0].findings[name].positives,
             negatives=evaluations[0].findings[name].negatives,
-            thresholds=(first.thresholds_C[column], second.thresholds_C[column]),
+            thresholds=(evaluations[0].findings[name].threshold, evaluations[1].findings[name].threshold),
             differences=paired.compare(column, tuple(side.findings[name].undefined for side in evaluations)),
             p_value=_test(first, second, column),
         )

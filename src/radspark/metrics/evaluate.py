@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from radspark.labels import LabelSet
-from radspark.metrics.additive import log_losses, measure_sums, sum_terms, why_undefined
+from radspark.metrics.additive import NO_THRESHOLD, log_losses, measure_sums, sum_terms, why_undefined
 from radspark.metrics.bootstrap import MEASURES, RANK_MEASURES, Bootstrap, Resampled, resample
 from radspark.metrics.evaluation import Evaluation, FindingEvaluation
 from radspark.metrics.intervals import Interval
@@ -27,7 +27,7 @@ def evaluate_scores(
     label_set: LabelSet,
     *,
     patients: Sequence[Any] | npt.NDArray[Any] | None = None,
-    thresholds: Mapping[str, float] | None = None,
+    thresholds: Mapping[str, float | None] | None = None,
     bootstrap: Bootstrap | None = None,
 ) -> Evaluation:
     """Evaluate probabilities against labels, one column per finding.
@@ -36,7 +36,7 @@ def evaluate_scores(
         labels_NC: 1, 0, or NaN for unknown, in the order of `label_set`; unknown labels are left out, one by one.
         scores_NC: probabilities in [0, 1].
         patients: the same value for the images of one patient, which are resampled together.
-        thresholds: by finding, chosen on other samples than these; 0.5 where not given.
+        thresholds: by finding, chosen on other samples than these, None where none could be; 0.5 where not given.
         bootstrap: gives every figure an interval.
 
     Raises:
@@ -83,14 +83,15 @@ def _evaluate_finding(scored: Scored, column: int) -> FindingEvaluation:
     ranking = rank_checked(labels, scores)
     sums_L = sum_terms(labels, scores, threshold=threshold)
     added = {name: None if np.isnan(value) else float(value) for name, value in measure_sums(sums_L).items()}
+    without = {"threshold": NO_THRESHOLD} if np.isnan(threshold) else {}
     reasons = dict.fromkeys(RANK_MEASURES, ranking.undefined_reason) if ranking.undefined_reason else {}
     return FindingEvaluation(
         positives=ranking.positives,
         negatives=ranking.negatives,
         unknown=len(labels) - ranking.positives - ranking.negatives,
-        threshold=threshold,
+        threshold=None if np.isnan(threshold) else threshold,
         values={"auroc": ranking.auroc(), "average_precision": ranking.average_precision(), **added},
-        undefined={**reasons, **why_undefined(sums_L)},
+        undefined={**reasons, **without, **why_undefined(sums_L)},
     )
 
 

@@ -20,8 +20,8 @@ class FindingEvaluation:
     positives: int
     negatives: int
     unknown: int
-    threshold: float
-    """At or above it the finding is called present; sensitivity and its kin hold there."""
+    threshold: float | None
+    """At or above it the finding is called present; sensitivity and its kin hold there. None where none was chosen."""
     values: Mapping[str, float | None]
     """By the names in `MEASURES`; None where undefined."""
     undefined: Mapping[str, str] = field(default_factory=dict)

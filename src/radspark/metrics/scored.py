@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +27,7 @@ class Scored:
     """Probabilities in [0, 1]."""
     label_set: LabelSet
     thresholds_C: tuple[float, ...]
-    """A score at or above its finding's threshold calls the finding present."""
+    """A score at or above its finding's threshold calls the finding present; NaN where none was chosen."""
     patients_N: npt.NDArray[np.int64]
     """Number of each sample's patient, from 0; every sample its own where patients are not known."""
     num_patients: int
@@ -42,13 +43,13 @@ class Scored:
         label_set: LabelSet,
         *,
         patients: Sequence[Any] | npt.NDArray[Any] | None = None,
-        thresholds: Mapping[str, float] | None = None,
+        thresholds: Mapping[str, float | None] | None = None,
     ) -> Scored:
         """Check and number.
 
         Args:
             patients: any values, the same for the samples of one patient; None takes every sample as its own.
-            thresholds: by finding; 0.5 for those that it does not name.
+            thresholds: by finding, None where none was chosen; 0.5 for those that it does not name.
 
         Raises:
             ArgumentError: shapes differ from each other or from the label set, a label is none of 1, 0, NaN, a score is
@@ -91,7 +92,8 @@ def number_patients(
     return numbers.astype(np.int64), len(names)
 
 
-def _check_thresholds(thresholds: Mapping[str, float], label_set: LabelSet) -> tuple[float, ...]:
+def _check_thresholds(thresholds: Mapping[str, float | None], label_set: LabelSet) -> tuple[float, ...]:
     if unknown := sorted(set(thresholds) - set(label_set)):
         raise ArgumentError(f"thresholds must be for findings of the label set, got one for {unknown[0]!r}.")
-    return tuple(float(thresholds.get(name, DEFAULT_THRESHOLD)) for name in label_set)
+    chosen = (thresholds.get(name, DEFAULT_THRESHOLD) for name in label_set)
+    return tuple(math.nan if value is None else float(value) for value in chosen)
