@@ -73,6 +73,13 @@ def test_findings_of_few_patients_are_marked_and_not_compared() -> None:
     )
     assert (women.few, men.few) == ({"Mass"}, frozenset())
     assert set(women.gaps) == set(men.gaps) == {"mean", "Effusion"}
+    assert women.gaps["mean"].inside == women.gaps["Effusion"].inside == women.evaluation.findings["Effusion"].auroc
+    assert women.gaps["mean"].outside == pytest.approx(men.gaps["Effusion"].inside)
+    interval, expected = (
+        women.gaps["Effusion"].inside_interval,
+        women.evaluation.findings["Effusion"].intervals["auroc"],
+    )
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
     assert women.evaluation.findings["Mass"].auroc is not None
     assert women.not_compared == {"Mass": "fewer than 10 patients of the part with a positive, or with a negative"}
     assert men.not_compared == {"Mass": "fewer than 10 patients of all others with a positive, or with a negative"}

@@ -68,6 +68,13 @@ def test_intervals_stand_under_their_figures(figures: dict[str, Any], tmp_path: 
     assert "BCa bootstrap over patients, 100 resamples, seed 0" in text
 
 
+def test_both_means_stand_below_the_findings(figures: dict[str, Any], tmp_path: Path) -> None:
+    evaluation = figures["evaluation"]
+    mean, weighted = evaluation.means["auroc"], evaluation.weighted_means["auroc"]
+    text = words(page_of(figures, tmp_path))
+    assert re.search(rf"Mean {mean:.3f} .*Weighted by positives {weighted:.3f} \d\.\d+–\d\.\d+", text)
+
+
 def test_every_defined_finding_has_its_curves_and_the_others_their_reason(
     figures: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -95,14 +102,17 @@ def test_subgroups_are_drawn_and_small_ones_said_to_be_small(figures: dict[str, 
     page = page_of(figures, tmp_path)
     assert re.search(r'aria-label="Gaps of mean AUROC: [^"]*F [+-]0\.\d+', page)
     text = words(page)
-    assert re.search(r"Sex: F 200 100 0\.\d+", text)
-    assert re.search(r"Age: 80 or older 10 5 too few patients 0 of 3", text)
+    women = next(part for part in figures["subgroups"] if part.value == "F")
+    gap = women.gaps["mean"]
+    interval = f"{gap.inside_interval.low:.3f}–{gap.inside_interval.high:.3f}"
+    assert f"Sex: F 200 100 {len(women.gaps) - 1} of 3 {gap.inside:.3f} {interval} {gap.outside:.3f}" in text
+    assert "Age: 80 or older 10 5 0 of 3 too few patients" in text
     num_gaps = sum(len(part.gaps) for part in figures["subgroups"] if part.value != "M")
     assert f"{num_gaps} gaps were tested" in text
 
 
 def test_a_gap_that_two_parts_share_is_told_once(figures: dict[str, Any], tmp_path: Path) -> None:
-    gap = Gap(0.1, Interval(0.05, 0.15), 0.001, adjusted_p_value=0.01)
+    gap = Gap(0.9, 0.8, Interval(0.85, 0.95), Interval(0.05, 0.15), 0.001, adjusted_p_value=0.01)
     women, men = (
         dataclasses.replace(part, gaps={"Mass": gap}) for part in figures["subgroups"] if part.column == "sex"
     )

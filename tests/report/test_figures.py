@@ -20,6 +20,7 @@ from radspark.report.figures import (
     draw_reliability,
     draw_roc,
 )
+from radspark.report.forest import ForestRow, draw_forest
 
 CURVE = RocCurve(np.array([0.0, 0.25, 1.0]), np.array([0.0, 0.75, 1.0]))
 
@@ -98,6 +99,11 @@ def test_undefined_epochs_leave_a_gap() -> None:
     whole = draw_epochs("A", [1, 2, 3], [Series("a", (0.5, 0.6, 0.7))], kept_epoch=1)
     gap = draw_epochs("A", [1, 2, 3], [Series("a", (0.5, math.nan, 0.7))], kept_epoch=1)
     assert whole.count("<use") == gap.count("<use") + 1
+
+
+def test_a_forest_of_no_differences_has_plain_numbers_on_its_axis() -> None:
+    drawing = draw_forest([ForestRow("Mass", 0.0)], name="f", description="f", reference=0.0, signed=True)
+    assert words_of(drawing)[:3] == ["−0.005", "0.000", "0.005"]
 
 
 def test_a_wide_range_of_rates_has_plain_numbers_on_a_log_scale() -> None:

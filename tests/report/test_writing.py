@@ -133,6 +133,12 @@ def test_a_training_report_is_of_validation_only(training_page: Page) -> None:
     assert "This model, validation" in training_page.text
 
 
+def test_validation_that_chose_no_weights_is_not_said_to_have(training_report: TrainingReport, tmp_path: Path) -> None:
+    write_training_report(tmp_path / "report.html", replace(training_report, keep="last"))
+    text = Page(tmp_path / "report.html").text
+    assert "used to choose the weights" not in text and "Validation only:" in text
+
+
 def test_every_epoch_has_its_row(training_page: Page) -> None:
     assert training_page.row("2") == ["2", "5.00e-05", "0.1500", "0.1550", "0.640", "0.200", "5.2", "1 min 02 s", "2"]
     assert "2 epochs took 2 min 04 s" in training_page.text

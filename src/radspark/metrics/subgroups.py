@@ -42,12 +42,21 @@ _NOTHING = "no finding is compared"
 class Gap:
     """AUROC in a part less AUROC in all other samples."""
 
-    difference: float
+    inside: float
+    """AUROC in the part; of the mean, over the findings that are compared."""
+    outside: float
+    """In all other samples, of the same findings."""
+    inside_interval: Interval | None
     interval: Interval
+    """Of the difference."""
     p_value: float
     """Of no gap, two-sided, by the normal distribution with the resamples' standard error."""
     adjusted_p_value: float = 1.0
     """Over all gaps that were tested together."""
+
+    @property
+    def difference(self) -> float:
+        return self.inside - self.outside
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ def evaluate_subgroups(scored: Scored, columns: Mapping[str, Sequence[Any]], *, 
         in_part, in_rest = drawn[inside.tobytes()], drawn[(~inside).tobytes()]
         few, few_in_rest = frozenset(_few(part)), frozenset(_few(rest))
         reasons = {**dict.fromkeys(few_in_rest, _FEW_ELSEWHERE), **dict.fromkeys(few, _FEW_HERE)}
-        gaps = _find_gaps(in_part.minus(in_rest), scored.label_set, reasons, bootstrap)
+        gaps = _find_gaps(in_part, in_rest, scored.label_set, reasons, bootstrap)
         is_mirror = bool(found) and np.array_equal(inside, ~before)
         evaluation = with_intervals(evaluate_scored(part), in_part, bootstrap)
         found.append(Subgroup(name, value, evaluation, few, *gaps, is_mirror))
@@ -134,12 +143,13 @@ def _few(scored: Scored) -> Iterator[str]:
 
 
 def _find_gaps(
-    difference: Resampled, label_set: LabelSet, few: Mapping[str, str], bootstrap: Bootstrap
+    inside: Resampled, outside: Resampled, label_set: LabelSet, few: Mapping[str, str], bootstrap: Bootstrap
 ) -> tuple[dict[str, Gap], dict[str, str]]:
     """Gaps of the findings that are not `few`, and of their mean; and why the others have none."""
     columns = {name: [column] for column, name in enumerate(label_set) if name not in few}
     together = {MEAN: [column for (column,) in columns.values()]} if columns else {}
-    found = {name: _gap(difference, place, bootstrap) for name, place in {**together, **columns}.items()}
+    sides = inside, outside, inside.minus(outside)
+    found = {name: _gap(sides, places, bootstrap) for name, places in {**together, **columns}.items()}
     missing = {name: _NO_INTERVAL for name, gap in found.items() if gap is None}
     without_mean = {} if columns else {MEAN: _NOTHING}
     return (
@@ -148,21 +158,32 @@ def _find_gaps(
     )
 
 
-def _gap(difference: Resampled, columns: list[int], bootstrap: Bootstrap) -> Gap | None:
-    """Mean gap over some findings; a resample counts where all of them are defined. None where there is no interval."""
-    estimate = float(difference.estimates["auroc"][columns].mean())
-    values_B = difference.values["auroc"][:, columns].mean(axis=1)
+def _gap(sides: tuple[Resampled, Resampled, Resampled], columns: list[int], bootstrap: Bootstrap) -> Gap | None:
+    """Of the mean over some findings, in a part, elsewhere, and their difference; None where it has no interval."""
+    inside, outside, difference = (float(side.estimates["auroc"][columns].mean()) for side in sides)
+    interval = _interval_of_mean(sides[2], columns, bootstrap)
+    if interval is None:
+        return None
+    error = np.nanstd(sides[2].values["auroc"][:, columns].mean(axis=1), ddof=1)
+    return Gap(
+        inside=inside,
+        outside=outside,
+        inside_interval=_interval_of_mean(sides[0], columns, bootstrap),
+        interval=interval,
+        p_value=float(2 * ndtr(-abs(difference) / error)),
+    )
+
+
+def _interval_of_mean(side: Resampled, columns: list[int], bootstrap: Bootstrap) -> Interval | None:
+    """A resample counts where all of the findings are defined."""
     interval = bootstrap_interval(
-        values_B,
-        estimate=estimate,
-        influence_G=difference.influences["auroc"][:, columns].mean(axis=1),
+        side.values["auroc"][:, columns].mean(axis=1),
+        estimate=float(side.estimates["auroc"][columns].mean()),
+        influence_G=side.influences["auroc"][:, columns].mean(axis=1),
         level=bootstrap.level,
         kind=bootstrap.kind,
     )
-    if interval is None or is_constant(interval):
-        return None
-    error = float(np.nanstd(values_B, ddof=1))
-    return Gap(estimate, interval, float(2 * ndtr(-abs(estimate) / error)))
+    return None if interval is None or is_constant(interval) else interval
 
 
 def count_gaps(subgroups: Sequence[Subgroup]) -> int:
@@ -208,6 +229,9 @@ def subgroups_to_dict(subgroups: Sequence[Subgroup]) -> dict[str, Any]:
 
 def _gap_to_dict(gap: Gap) -> dict[str, Any]:
     return {
+        "inside": gap.inside,
+        "inside_ci": None if gap.inside_interval is None else [gap.inside_interval.low, gap.inside_interval.high],
+        "outside": gap.outside,
         "difference": gap.difference,
         "difference_ci": [gap.interval.low, gap.interval.high],
         "dropped_resamples": gap.interval.dropped,

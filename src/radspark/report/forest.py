@@ -13,6 +13,8 @@ from radspark.report.svg import ACCENT, INK, MUTED, RULE, render_svg
 
 _ROW_HEIGHT = 19
 _WIDTH = 420
+_SMALLEST_MARGIN = 0.005
+"""Differences that are all but none shall look so."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def draw_forest(
     ends = [end for row in drawn for end in (row.low, row.value, row.high) if end is not None]
     ends += [] if reference is None else [reference]
     low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
-    margin = max(high - low, 1e-3) * 0.05
+    margin = max((high - low) * 0.05, _SMALLEST_MARGIN)
 
     def draw(figure: Figure) -> None:
         height = len(rows) * _ROW_HEIGHT + 26
