@@ -7,7 +7,7 @@ import argparse
 import numpy as np
 
 from radspark.labels import LabelSet
-from radspark.metrics import Bootstrap, Scored, auroc, average_precision, resample
+from radspark.metrics import Bootstrap, Interval, Scored, auroc, average_precision, resample
 from radspark.metrics.delong import auroc_variance, delong_interval
 
 FINDING = LabelSet(("finding",))
@@ -39,7 +39,7 @@ def main() -> None:
             for measure, value in truth.items():
                 for kind in ("bca", "percentile"):
                     interval = drawn.interval(measure, 0, Bootstrap(resamples=500, kind=kind))
-                    if interval is not None:
+                    if isinstance(interval, Interval):
                         held.setdefault(f"{measure} {kind}", []).append(interval.low <= value <= interval.high)
             try:
                 estimate, variance = auroc_variance(labels, scores, patients=patients)
