@@ -163,6 +163,12 @@ def test_patients_must_be_one_per_sample(patients: list[int]) -> None:
         evaluate_scores([[1.0], [0.0]], [[0.5], [0.6]], LabelSet(("Mass",)), patients=patients)
 
 
+@pytest.mark.parametrize("patients", [["a", None], [None, None], np.array([1.0, math.nan])], ids=repr)
+def test_samples_without_a_patient_are_refused(patients: list) -> None:
+    with pytest.raises(ValueError, match=r"patients must name the patient of every sample, but \d have none"):
+        evaluate_scores([[1.0], [0.0]], [[0.5], [0.6]], LabelSet(("Mass",)), patients=patients)
+
+
 def test_a_threshold_for_another_finding_is_refused() -> None:
     with pytest.raises(ValueError, match="got one for 'Nodule'"):
         evaluate_scores([[1.0]], [[0.5]], LabelSet(("Mass",)), thresholds={"Nodule": 0.5})

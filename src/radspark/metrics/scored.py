@@ -88,7 +88,14 @@ def number_patients(
         return np.arange(num_samples), num_samples
     if len(patients) != num_samples:
         raise ArgumentError(f"patients must be one per sample ({num_samples}), got {len(patients)}.")
-    names, numbers = np.unique(np.asarray(patients), return_inverse=True)
+    values = np.asarray(patients)
+    # NaN would make one patient of all that are unknown.
+    if missing := sum(value is None or (isinstance(value, float) and math.isnan(value)) for value in values.tolist()):
+        raise ArgumentError(
+            f"patients must name the patient of every sample, but {missing} have none; give none at all to take every "
+            "sample as a patient's only one."
+        )
+    names, numbers = np.unique(values, return_inverse=True)
     return numbers.astype(np.int64), len(names)
 
 
