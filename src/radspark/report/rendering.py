@@ -29,24 +29,29 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= _FILTERS
+    environment.filters |= FILTERS
     return environment.get_template(template).render(version=__version__, **values)
 
 
 def format_score(value: float | None, digits: int = 3) -> str:
     """A figure with fixed decimals, or a dash."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None else f"{_round(value, digits):.{digits}f}".replace("-", _MINUS)
 
 
 def _format_signed(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.3f}".replace("-", _MINUS)
+    return "–" if value is None else f"{_round(value, 3):+.3f}".replace("-", _MINUS)
+
+
+def _round(value: float, digits: int) -> float:
+    """Without a zero below zero."""
+    return round(value, digits) + 0.0
 
 
 def _format_range(interval: Interval | None) -> str:
     if interval is None:
         return ""
-    between = "–" if interval.low >= 0 else " to "
-    return f"{interval.low:.3f}{between}{interval.high:.3f}".replace("-", _MINUS)
+    low, high = format_score(interval.low), format_score(interval.high)
+    return f"{low} to {high}" if _MINUS in low else f"{low}–{high}"
 
 
 def _format_signed_range(interval: Interval | None) -> str:
@@ -76,7 +81,7 @@ def _encode_png(pixels_HW: npt.NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-_FILTERS: dict[str, Callable[..., Any]] = {
+FILTERS: dict[str, Callable[..., Any]] = {
     "score": format_score,
     "signed": _format_signed,
     "range": _format_range,
@@ -88,3 +93,4 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "duration": _format_duration,
     "png": _encode_png,
 }
+"""How templates write values."""
