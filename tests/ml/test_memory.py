@@ -29,7 +29,7 @@ class Memory(Observer):
 @pytest.mark.parametrize("synchronizer", ["collective", "sliced"])
 def test_memory_is_flat_over_two_hundred_steps(samples: DataFrame, synchronizer: str) -> None:
     memory = Memory()
-    training = replace(RECIPE.training, epochs=15, batch_size=4, synchronizer=synchronizer)
+    training = replace(RECIPE.training, epochs=16, batch_size=4, synchronizer=synchronizer)
     recipe = replace(RECIPE, training=training, model=replace(RECIPE.model, backbone="resnet10t"))
     XRayClassifier(recipe=recipe, findings=["upper", "lower"], observers=[memory]).fit(samples)
     assert len(memory.bytes) >= 220
