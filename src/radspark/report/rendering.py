@@ -35,16 +35,12 @@ def render(template: str, **values: Any) -> str:
 
 def format_score(value: float | None, digits: int = 3) -> str:
     """A figure with fixed decimals, or a dash."""
-    return "–" if value is None else f"{_round(value, digits):.{digits}f}".replace("-", _MINUS)
+    # An end just below 0 keeps its sign, −0.000: on which side of 0 it lies is what an interval is read for.
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", _MINUS)
 
 
 def _format_signed(value: float | None) -> str:
-    return "–" if value is None else f"{_round(value, 3):+.3f}".replace("-", _MINUS)
-
-
-def _round(value: float, digits: int) -> float:
-    """Without a zero below zero."""
-    return round(value, digits) + 0.0
+    return "–" if value is None else f"{value:+.3f}".replace("-", _MINUS)
 
 
 def _format_range(interval: Interval | None) -> str:
