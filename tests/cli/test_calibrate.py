@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from radspark.bundle import Bundle, load_bundle, save_bundle
 from radspark.cli.predict import call_present
@@ -41,12 +42,13 @@ def write_run(
     split: str | None = "validation",
     labels: LabelSet = LABELS,
     metrics: dict[str, Any] | None = None,
+    truth: NDArray[np.float32] = TRUTH,
     **more: Any,
 ) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps({"split": split, "findings": {}, **(metrics or {})}))
     ids = [f"{number:03d}" for number in range(len(TRUTH))]
-    ScoredTable(labels, ids, ids, TRUTH, SCORES, **more).write(folder / "predictions.parquet")
+    ScoredTable(labels, ids, ids, truth, SCORES, **more).write(folder / "predictions.parquet")
 
 
 def test_the_new_bundle_decides_by_the_validation_radiographs(
@@ -94,6 +96,17 @@ def test_what_is_no_validation_of_this_bundle_is_refused(
 ) -> None:
     write_run(tmp_path / "run", **run)
     assert said in radspark(*words).sentence
+
+
+def test_findings_that_few_radiographs_have_are_warned_of(words: list[Any], tmp_path: Path, radspark: Radspark) -> None:
+    truth = TRUTH.copy()
+    truth[np.flatnonzero(truth[:, 1])[9:], 1] = np.nan
+    write_run(tmp_path / "run", truth=truth)
+    outcome = radspark(*words)
+    assert outcome.code == 0
+    assert outcome.err == (
+        "warning: fewer than 10 validation radiographs have, or lack, Mass: what is chosen for them rests on few\n"
+    )
 
 
 def test_a_run_of_the_bundle_itself_will_do(words: list[Any], tmp_path: Path, radspark: Radspark) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from radspark.cli.console import console, say
@@ -15,9 +17,13 @@ from radspark.errors import ArgumentError, DataError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from radspark.cli.scored_table import ScoredTable
     from radspark.labels import LabelSet
     from radspark.metrics.decision import Decision
 
+logger = logging.getLogger(__name__)
+MIN_RADIOGRAPHS = 10
+"""Below it a threshold or a calibration is said to rest on few."""
 EXAMPLES = """Example: thresholds for the patients of another hospital, from a part of them that is not tested on
 
   radspark evaluate --bundle runs/first/bundle --dataset table --data-dir hospital --split-policy patient \\
@@ -69,6 +75,12 @@ def calibrate(
         sensitivity=sensitivity,
         specificity=specificity,
     )
+    if few := find_few(table):
+        logger.warning(
+            "fewer than %d validation radiographs have, or lack, %s: what is chosen for them rests on few",
+            MIN_RADIOGRAPHS,
+            ", ".join(few),
+        )
     save_bundle(dataclasses.replace(loaded, decision=decision.to_dict()), out)
     console.print(points_table(decision, table.labels))
     say(f"\nchosen on {decision.num_samples:,} radiographs; bundle  {out}")
@@ -91,6 +103,12 @@ def check_validation(metrics: Mapping[str, Any], run: Path) -> None:
             f"{run} has the views of a study together, and a bundle scores single radiographs; evaluate without "
             "--combine."
         )
+
+
+def find_few(table: ScoredTable) -> list[str]:
+    """Findings that few of the radiographs are known to have, or to lack."""
+    smaller_class_C = np.minimum((table.labels_NC == 1).sum(axis=0), (table.labels_NC == 0).sum(axis=0))
+    return [name for name, count in zip(table.labels, smaller_class_C, strict=True) if count < MIN_RADIOGRAPHS]
 
 
 def points_table(decision: Decision, labels: LabelSet) -> Table:
