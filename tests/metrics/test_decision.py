@@ -47,6 +47,11 @@ def test_without_calibration_scores_stay_as_they_are() -> None:
     assert fit_decision(labels, scores, LABELS).calibrate(scores, LABELS) is scores
 
 
+def test_a_finding_whose_validation_lacked_a_class_has_no_threshold() -> None:
+    decision = Decision(thresholds={"youden": {"Mass": 0.3}})
+    assert decision.thresholds_of(LabelSet(("Hernia", "Mass")), "youden") == {"Hernia": None, "Mass": 0.3}
+
+
 def test_an_operating_point_that_is_not_there_lists_those_that_are() -> None:
     with pytest.raises(ValueError, match=r"one of the bundle's \(youden, sensitivity, specificity\), got 'f1'"):
         fit_decision(*validation(), LABELS).thresholds_at("f1")

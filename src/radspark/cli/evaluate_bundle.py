@@ -73,8 +73,7 @@ def evaluate_to_folder(
     choices = choices or EvaluationChoices()
     check_combination(choices)
     point = choices.operating_point or (DEFAULT_POINT if model.decision.thresholds else None)
-    chosen = None if point is None else model.decision.thresholds_at(point)
-    thresholds = None if chosen is None else {name: chosen.get(name) for name in model.labels}
+    thresholds = None if point is None else model.decision.thresholds_of(model.labels, point)
     flags = {
         "policy": split_policy,
         "validation_share": validation_share,

@@ -52,6 +52,11 @@ class Decision:
             raise ArgumentError(f"operating point must be one of the bundle's ({known}), got {point!r}.")
         return self.thresholds[point]
 
+    def thresholds_of(self, label_set: LabelSet, point: str) -> dict[str, float | None]:
+        """Of each finding at one operating point, None where validation lacked a class. Raises as `thresholds_at`."""
+        chosen = self.thresholds_at(point)
+        return {name: chosen.get(name) for name in label_set}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {

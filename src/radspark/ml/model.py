@@ -125,7 +125,7 @@ class XRayModel(Model, SampleParams, MLWritable, MLReadable["XRayModel"]):
                 label_col=self.getOrDefault(self.labelCol),
                 probability_col=self.getOrDefault(self.probabilityCol),
             )
-        thresholds = self.decision.thresholds.get(DEFAULT_POINT)
+        thresholds = self.decision.thresholds_of(self.labels, DEFAULT_POINT) if self.decision.thresholds else None
         return evaluate_scores(scores.labels_NC, scores.probabilities_NC, self.labels, thresholds=thresholds)
 
     def saveBundle(self, path: str) -> None:
