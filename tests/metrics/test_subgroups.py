@@ -85,6 +85,13 @@ def test_findings_of_few_patients_are_marked_and_not_compared() -> None:
     assert men.not_compared == {"Mass": "fewer than 10 patients of all others with a positive, or with a negative"}
 
 
+def test_what_is_not_compared_stands_in_the_order_of_the_findings() -> None:
+    names = LabelSet(tuple("ZYXWVUTS"))
+    labels, scores = np.zeros((30, 8)), np.zeros((30, 8))
+    women, _ = evaluate_subgroups(Scored.of(labels, scores, names), {"sex": ["F", "M"] * 15}, bootstrap=BOOTSTRAP)
+    assert list(women.not_compared) == [*names, "mean"]
+
+
 def test_unknown_values_are_in_no_part() -> None:
     parts = dict(divide("view", ["PA", None, "AP", "PA"]))
     assert {name: mask.tolist() for name, mask in parts.items()} == {

@@ -93,7 +93,11 @@ def evaluate_subgroups(scored: Scored, columns: Mapping[str, Sequence[Any]], *, 
         part, rest = scored.where(inside), scored.where(~inside)
         in_part, in_rest = drawn[inside.tobytes()], drawn[(~inside).tobytes()]
         few, few_in_rest = frozenset(_few(part)), frozenset(_few(rest))
-        reasons = {**dict.fromkeys(few_in_rest, _FEW_ELSEWHERE), **dict.fromkeys(few, _FEW_HERE)}
+        reasons = {
+            finding: _FEW_HERE if finding in few else _FEW_ELSEWHERE
+            for finding in scored.label_set
+            if finding in few | few_in_rest
+        }
         gaps = _find_gaps(in_part, in_rest, scored.label_set, reasons, bootstrap)
         is_mirror = bool(found) and np.array_equal(inside, ~before)
         evaluation = with_intervals(evaluate_scored(part), in_part, bootstrap)
