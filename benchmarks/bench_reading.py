@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("--num-files", type=int, default=600)
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--sides", nargs="+", default=["library", "radspark", "isolated", "read_images"])
     arguments = parser.parse_args()
     processes = arguments.processes
     spark = get_session(master=f"local[{processes}]")
@@ -125,16 +126,18 @@ def main() -> None:
         rounds = []
         for _ in range(1 + arguments.repeats):
             times = {}
-            for name, run in sides.items():
+            for name in arguments.sides:
                 time_spark(spark, few)  # Spark ends Python workers that had nothing to do for a minute
-                times[name] = measure(run)
+                times[name] = measure(sides[name])
             rounds.append(times)
     rounds = rounds[1:]
     print(f"{len(paths)} files, {processes} processes, medians of {len(rounds)} interleaved runs")
-    for name in sides:
+    for name in arguments.sides:
         clock, cpu = (statistics.median(times[name][i] for times in rounds) for i in range(2))
         print(f"{name:12} {len(paths) / clock:7.1f} images/s, {1000 * cpu / len(paths):6.2f} ms of processor per image")
     for one, other in (("radspark", "library"), ("read_images", "library"), ("read_images", "isolated")):
+        if not {one, other} <= set(arguments.sides):
+            continue
         clock, cpu = (statistics.median(times[other][i] / times[one][i] for times in rounds) for i in range(2))
         print(f"{one} / {other}: {clock:.2f} by the clock, {cpu:.2f} by processor time")
 

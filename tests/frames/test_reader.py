@@ -114,6 +114,7 @@ NAMES = [
     "f[1].png",
     "g{x,y}.png",
     "h%20i.png",
+    "j\nk.png",
     "j*.png",
     "ü.png",
     "q#r.png",

@@ -35,7 +35,7 @@ def open_files(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     if not paths:
         raise DataError("no path was given to read images from.")
     files = _load(spark, [_literal_if_there(spark, path) if _GLOB.search(path) else path for path in paths])
-    if not files.inputFiles():
+    if not _list_input(files):
         shown = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
         raise DataError(f"no file was found in {shown}; is it the folder of the images?")
     return files
@@ -68,7 +68,7 @@ def find_empty_files(files: DataFrame) -> list[str]:
     """Files of no bytes: Spark's sources pass over them in silence, though they stand in its list of input files."""
     if not is_connect(files.sparkSession) and _reads_all_listed(files):
         return []
-    listed = {_decode_uri(uri) for uri in files.inputFiles()}
+    listed = {_decode_uri(uri) for uri in _list_input(files)}
     seen = set(files.select("path").toArrow().column(0).to_pylist())
     assert seen <= listed, "Spark lists its input files in another spelling than it reads them"
     return sorted(listed - seen)
@@ -120,7 +120,16 @@ def _list_folders(spark: SparkSession, folders: list[str]) -> Iterable[list[str]
             yield from _list_folders(spark, folders[:half])
             yield from _list_folders(spark, folders[half:])
         return
-    yield [_decode_uri(uri) for uri in files.inputFiles()]
+    yield [_decode_uri(uri) for uri in _list_input(files)]
+
+
+def _list_input(files: DataFrame) -> list[str]:
+    """What `inputFiles` gives, encoded URIs; but from a JVM in one piece: it takes 50 microseconds a file one by one."""
+    if is_connect(files.sparkSession):
+        return files.inputFiles()
+    sequences = files.sparkSession._jvm.scala.collection.immutable.ArraySeq  # type: ignore[union-attr]
+    joined: str = sequences.unsafeWrapArray(files._jdf.inputFiles()).mkString("\n")
+    return joined.split("\n") if joined else []
 
 
 def _decode_uri(uri: str) -> str:
