@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from radspark.engine import slots
 from radspark.engine.devices import check_device, device_at, give_back_memory, take_device
+from radspark.engine.jobs import worker_profile
 from radspark.engine.slots import choose_num_workers
 from radspark.errors import SetupError
 from radspark.settings import TrainingSettings
@@ -94,6 +97,19 @@ def test_an_embedded_spark_has_room_for_a_worker_on_each_gpu(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(SetupError, match="torch finds none on this machine"):
         choose_num_workers(spark, TrainingSettings(device="cuda"))
+
+
+def test_an_embedded_spark_says_once_that_it_grants_no_cores_by_stage(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(slots, "count_slots", lambda *_: 2)
+    spark, wide = session("local[2]"), TrainingSettings(cores_per_worker=2)
+    with caplog.at_level(logging.INFO, logger="radspark.engine"):
+        assert choose_num_workers(spark, wide) == 1
+        assert worker_profile(spark, wide) is None, "the rounds ask again"
+    assert [record.message for record in caplog.records] == [
+        "this Spark has no resources by stage; workers take one task slot each"
+    ]
 
 
 @pytest.mark.cluster

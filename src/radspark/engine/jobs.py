@@ -59,7 +59,6 @@ def worker_profile(spark: SparkSession, training: TrainingSettings) -> ResourceP
     if cores == 1 and not needs_gpu:
         return None
     if is_connect(spark) or is_embedded(spark):
-        logger.info("this Spark has no resources by stage; workers take one task slot each")
         return None
     requests = TaskResourceRequests().cpus(cores)
     return ResourceProfileBuilder().require(requests.resource(GPU, 1) if needs_gpu else requests).build

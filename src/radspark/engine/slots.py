@@ -41,7 +41,10 @@ def choose_num_workers(spark: SparkSession, training: TrainingSettings) -> int:
     wanted, cores, needs_gpu = training.num_workers, training.cores_per_worker, training.device == "cuda"
     if is_elastic(spark) and wanted is not None:
         return wanted
-    found = wait_for_room(spark, wanted, training, worker_profile(spark, training))
+    profile = worker_profile(spark, training)
+    if profile is None and (cores > 1 or needs_gpu):
+        logger.info("this Spark has no resources by stage; workers take one task slot each")
+    found = wait_for_room(spark, wanted, training, profile)
     if found is None:
         return _try_on_connect(spark, wanted or CONNECT_WORKERS)
     if found == 0:
