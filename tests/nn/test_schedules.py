@@ -55,7 +55,7 @@ def rates_of(*phases: Phase) -> list[float]:
         (Polynomial(power=2.5), lambda o: lr_scheduler.PolynomialLR(o, 60, 2.5)),
         (Polynomial(epochs=3.0), lambda o: lr_scheduler.PolynomialLR(o, 30, 1.0)),
     ],
-    ids=repr,
+    ids=lambda value: "torch" if callable(value) else str(value),
 )
 def test_a_phase_is_the_scheduler_of_torch(phase: Phase, build: Callable[[torch.optim.Optimizer], Any]) -> None:
     assert rates_of(phase) == pytest.approx(rates_of_torch(build, EPOCHS * STEPS), rel=1e-9, abs=1e-12)
