@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from radspark.frames import get_session
-from radspark.frames.session import count_slots, local_conf
+from radspark.frames.session import count_slots, local_conf, socket_conf
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -31,9 +32,10 @@ def read_executable(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatc
         yield pa.RecordBatch.from_pydict({"executable": [sys.executable]})
 
 
-def count_connections(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def list_connections(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for _ in batches:
-        yield pa.RecordBatch.from_pydict({"connections": [len(psutil.Process().net_connections("tcp"))]})
+        connections = psutil.Process().net_connections("all")
+        yield pa.RecordBatch.from_pydict({"address": [str(each.laddr) for each in connections if each.laddr]})
 
 
 def run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -61,9 +63,16 @@ def test_local_spark_listens_on_this_machine_only(spark: SparkSession) -> None:
     assert conf.get("spark.ui.enabled") == "false"
 
 
-def test_local_spark_reaches_its_python_processes_without_tcp(spark: SparkSession) -> None:
-    counted = spark.range(1).mapInArrow(count_connections, "connections long").collect()
-    assert [row.connections for row in counted] == [0]
+def test_local_spark_meets_its_python_processes_in_a_private_folder(spark: SparkSession) -> None:
+    met = spark.range(1).mapInArrow(list_connections, "address string").collect()
+    folders = {Path(row.address).parent for row in met}
+    assert folders == {Path(spark.conf.get("spark.local.dir") or "")}
+    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700]
+
+
+def test_a_path_too_long_for_a_socket_leaves_spark_to_tcp() -> None:
+    assert socket_conf(Path("/tmp") / ("é" * 28))["spark.python.unix.domain.socket.enabled"] == "true"
+    assert socket_conf(Path("/tmp") / ("é" * 29)) == {}
 
 
 def test_local_spark_shuffles_into_few_partitions(spark: SparkSession) -> None:

@@ -124,7 +124,7 @@ def _list_folders(spark: SparkSession, folders: list[str]) -> Iterable[list[str]
 
 
 def _list_input(files: DataFrame) -> list[str]:
-    """What `inputFiles` gives, encoded URIs; but from a JVM in one piece: it takes 50 microseconds a file one by one."""
+    """Encoded URIs, as `inputFiles` gives; but from a JVM in one piece: one by one it takes 50 microseconds a file."""
     if is_connect(files.sparkSession):
         return files.inputFiles()
     sequences = files.sparkSession._jvm.scala.collection.immutable.ArraySeq  # type: ignore[union-attr]

@@ -42,6 +42,8 @@ DEFAULT_CONF: Mapping[str, str] = {
 
 _CHATTER = re.compile(r"^\s+at |^WARNING: |^Using |^Setting |^To adjust |\b(?:INFO|WARN) ")
 
+LONGEST_SOCKET_FOLDER = 61
+"""Bytes of its path. Spark refuses a longer one: with the name that it adds, the system takes 104."""
 LOCAL_HEAP = "1g"
 """Heap of an embedded Spark: it passes files on, at most `max_bytes` each, and holds weights; pixels live in Python."""
 
@@ -113,12 +115,20 @@ def local_conf() -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        # By TCP on a loopback, Nagle's algorithm and the delayed acknowledgment hold up each Python task by 40 ms.
-        "spark.python.unix.domain.socket.enabled": "true",
         # Spark's 200 are for a cluster: here most of them would be empty, and each costs a file a task. But images that
         # were joined with their labels are decoded and scored in so many tasks.
         "spark.sql.shuffle.partitions": str(max(16, os.cpu_count() or 1)),
     }
+
+
+def socket_conf(folder: Path) -> dict[str, str]:
+    """Java and its Python processes meet at sockets in a private folder, unless its path is too long for one.
+
+    By TCP on a loopback, Nagle's algorithm and the delayed acknowledgment hold up each task by 40 ms.
+    """
+    if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER:
+        return {}
+    return {"spark.python.unix.domain.socket.enabled": "true", "spark.python.unix.domain.socket.dir": str(folder)}
 
 
 def _find_running() -> SparkSession | None:
@@ -159,9 +169,10 @@ def _start(target: str | None, options: dict[str, str], *, app_name: str, quiet:
         settings = SparkConf().setAll(list(options.items()))
         _fill(settings, {"spark.master": "local[*]", **DEFAULT_CONF})
         if local:
-            _fill(settings, local_conf())
+            folder = _local_dir()
+            _fill(settings, local_conf() | socket_conf(folder))
             if "SPARK_LOCAL_DIRS" not in os.environ:
-                _fill(settings, {"spark.local.dir": str(_local_dir())})
+                _fill(settings, {"spark.local.dir": str(folder)})
         try:
             SparkContext(conf=settings)
         except Py4JJavaError as error:
@@ -174,7 +185,7 @@ def _start(target: str | None, options: dict[str, str], *, app_name: str, quiet:
 
 
 def _local_dir() -> Path:
-    """Where an embedded Spark keeps what it decoded; one that was killed could not remove it.
+    """Where an embedded Spark keeps what it decoded, and its sockets; one that was killed could not remove them.
 
     Raises:
         SetupError: the folder for temporary files is another user's.
