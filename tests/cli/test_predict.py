@@ -6,6 +6,7 @@ import csv
 import json
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from scipy.special import logit
 
+from radspark.bundle import load_bundle, save_bundle
 from radspark.labels import NIH_FINDINGS
+from radspark.metrics.calibration import Calibration
+from radspark.metrics.decision import Decision
 
 if TYPE_CHECKING:
     from command_line import Radspark, Trained
@@ -108,6 +113,20 @@ def test_the_three_formats_say_the_same(bundle: Path, tmp_path: Path, radspark: 
     assert table.column_names == list(from_json) == list(from_csv) == COLUMNS
     exact = table.to_pylist()[0]["Mass"]
     assert np.float32(from_json["Mass"]) == np.float32(from_csv["Mass"]) == np.float32(exact)
+
+
+def test_a_calibrated_bundle_gives_its_scores_too(bundle: Path, tmp_path: Path, radspark: Radspark) -> None:
+    loaded = load_bundle(bundle)
+    calibration = Calibration("temperature", {name: {"temperature": 2.0} for name in NIH_FINDINGS})
+    save_bundle(replace(loaded, decision=Decision(calibration).to_dict()), tmp_path / "calibrated")
+    write_png(tmp_path / "in" / "a.png")
+    for name, folder in (("plain", bundle), ("calibrated", tmp_path / "calibrated")):
+        radspark("predict", "--bundle", folder, tmp_path / "in", "--out", tmp_path / f"{name}.parquet")
+    plain, calibrated = (pq.read_table(tmp_path / f"{name}.parquet").to_pylist()[0] for name in ("plain", "calibrated"))
+    assert list(calibrated) == [*COLUMNS, *(f"{name}_score" for name in NIH_FINDINGS)]
+    for name in NIH_FINDINGS:
+        assert calibrated[f"{name}_score"] == plain[name]
+        assert logit(calibrated[name]) == pytest.approx(logit(plain[name]) / 2, abs=1e-4)
 
 
 def test_nothing_to_score_is_an_error(bundle: Path, tmp_path: Path, radspark: Radspark) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SOME_UNREADABLE = 3
 PRESENT = "_present"
 """Ends the column of a finding that says yes or no."""
+SCORE = "_score"
+"""Ends the column of a finding that holds the network's own probability, where the bundle's are calibrated."""
 ENDINGS = (".csv", ".parquet", ".json")
 
 EXAMPLES = """Examples:
@@ -66,7 +68,7 @@ def predict(
 ) -> None:
     """Score radiographs: a line for each input with its path, its error, and a probability per finding.
 
-    Lines are in the order of their paths.
+    Lines are in the order of their paths. Of a calibrated bundle each finding has FINDING_score too, the uncalibrated.
     """
     if out.suffix not in WRITERS:
         raise ArgumentError(f"--out must end in {', '.join(ENDINGS)}, got {out.name!r}.")
@@ -99,10 +101,14 @@ def score_inputs(spark: SparkSession, model: XRayModel, inputs: Inputs) -> list[
     from radspark.frames import read_images
 
     images = read_images(spark, inputs.present, settings=model.bundle.preparation)
-    rows = model.transform(images).select("path", "error", "probability").collect()
-    lines = {shown_path(row["path"]): _line(row["error"], row["probability"], model.labels) for row in rows}
+    endings = {"probability": "", **({"score": SCORE} if model.decision.calibration else {})}
+    rows = model.transform(images).select("path", "error", *endings).collect()
+    lines = {
+        shown_path(row["path"]): _line(row["error"], {end: row[name] for name, end in endings.items()}, model.labels)
+        for row in rows
+    }
     for path, error in (*inputs.absent, *inputs.without_row(tuple(lines))):
-        lines[path] = _line(error, None, model.labels)
+        lines[path] = _line(error, dict.fromkeys(endings.values()), model.labels)
     return [{"path": path, **lines[path]} for path in sorted(lines)]
 
 
@@ -116,10 +122,14 @@ def call_present(line: Mapping[str, Any], labels: LabelSet, thresholds: Mapping[
     }
 
 
-def _line(error: str | None, probabilities: Sequence[float] | None, labels: LabelSet) -> dict[str, Any]:
-    # The shortest decimals that give the same float32: 0.1234, not 0.12340000271797180.
-    values = [None] * len(labels) if probabilities is None else [float(str(np.float32(p))) for p in probabilities]
-    return {"error": error, **dict(zip(labels, values, strict=True))}
+def _line(error: str | None, figures: Mapping[str, Sequence[float] | None], labels: LabelSet) -> dict[str, Any]:
+    """Figures by the ending of their columns' names."""
+    line: dict[str, Any] = {"error": error}
+    for ending, values in figures.items():
+        # The shortest decimals that give the same float32: 0.1234, not 0.12340000271797180.
+        shown = [None] * len(labels) if values is None else [float(str(np.float32(value))) for value in values]
+        line |= {f"{name}{ending}": value for name, value in zip(labels, shown, strict=True)}
+    return line
 
 
 def _write_csv(lines: Sequence[Mapping[str, Any]], _labels: LabelSet, file: Path) -> None:
@@ -135,7 +145,8 @@ def _write_json(lines: Sequence[Mapping[str, Any]], _labels: LabelSet, file: Pat
 
 def _write_parquet(lines: Sequence[Mapping[str, Any]], labels: LabelSet, file: Path) -> None:
     fields = [("path", pa.string()), ("error", pa.string()), *((name, pa.float32()) for name in labels)]
-    fields += [(f"{name}{PRESENT}", pa.bool_()) for name in labels if f"{name}{PRESENT}" in lines[0]]
+    for ending, kind in ((SCORE, pa.float32()), (PRESENT, pa.bool_())):
+        fields += [(f"{name}{ending}", kind) for name in labels if f"{name}{ending}" in lines[0]]
     pq.write_table(pa.Table.from_pylist(list(lines), schema=pa.schema(fields)), file)
 
 
