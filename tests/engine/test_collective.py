@@ -1,9 +1,11 @@
-"""What the driver makes of a round that ends early."""
+"""What the driver makes of a round that ends early, and which samples it sends with the next."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,11 +14,12 @@ import pytest
 from radspark.engine import collective
 from radspark.engine.collective import CollectiveSynchronizer
 from radspark.engine.feeding import RoundJob
+from radspark.engine.replies import RoundLostError
 from radspark.errors import TrainingError
-from radspark.settings import Recipe
+from radspark.settings import CacheLevel, Recipe
 from radspark.training.round import RoundSpec
 from radspark.training.shards import ShardPlan
-from radspark.training.state import PackedState
+from radspark.training.state import PackedState, TrainingState
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -70,3 +73,49 @@ def test_why_a_worker_left_is_known_though_others_take_long_to_end(
     synchronizer = CollectiveSynchronizer(spark, SlowSamples(spark), print, None)  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match="no room for the samples of a worker"):
         synchronizer.run(PackedState(b"", 0), job=JOB, spec=SPEC, description="radspark round 1")
+
+
+class Attempts(CollectiveSynchronizer):
+    """Instead of jobs, what they came to; `sent` are the shards that each would have sent."""
+
+    def __init__(self, outcomes: list[list[dict[str, Any]] | RoundLostError]) -> None:
+        conf = SimpleNamespace(get=lambda _, default: default)
+        spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(getConf=lambda: conf))
+        super().__init__(spark, None, lambda _: None, None)  # type: ignore[arg-type]
+        self.sent: list[set[int]] = []
+        self._outcomes = outcomes
+
+    def _attempt(self, state: PackedState, *, job: RoundJob, spec: RoundSpec) -> tuple[list[Any], bytes]:
+        self.sent.append(set(job.fed))
+        outcome = self._outcomes.pop(0)
+        if isinstance(outcome, RoundLostError):
+            raise outcome
+        return outcome, bytes(state.data)
+
+
+STATE = TrainingState({}, {}, step=0).pack()
+DONE = [{"kind": "steps", "rank": 0, "payload": b"[]"}]
+MISSING = [{"kind": "missing", "rank": rank, "payload": b"[1]"} for rank in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("level", "sent"),
+    [("disk", [{0, 1}, set(), set(), set(), {1}, set()]), ("none", [{0, 1}] * 5)],
+)
+def test_samples_are_sent_once_and_after_a_loss_those_that_no_worker_holds(
+    level: CacheLevel, sent: list[set[int]]
+) -> None:
+    after_loss = [MISSING, DONE] if level == "disk" else [DONE]
+    rounds = Attempts([DONE, DONE, RoundLostError("a worker is gone"), *after_loss, DONE])
+    job = replace(JOB, cache_level=level)
+
+    def run() -> None:
+        rounds.run(STATE, job=job, spec=SPEC, description="")
+
+    run()
+    run()
+    with pytest.raises(RoundLostError):
+        run()
+    run()
+    run()
+    assert rounds.sent == sent
