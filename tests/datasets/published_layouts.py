@@ -24,6 +24,8 @@ PADCHEST_HEADER = (
     "RelativeXRayExposure_DICOM,ReportID,Report,MethodLabel,Labels,Localizations,LabelsLocalizationsBySentence,labelCUIS,"
     "LocalizationsCUIS\n"
 )
+CONCEPTS = "\"['C0032227' 'C0004144' 'C0038536' 'C0264545' 'C0018800' 'C0742855'\n 'C0521530' 'C0024115']\""
+"""More than fit into one line, as numpy prints them in PadChest's table."""
 VINDR_CLASSES = (
     "Aortic enlargement,Atelectasis,Calcification,Cardiomegaly,Clavicle fracture,Consolidation,Edema,Emphysema,Enlarged PA,"
     "ILD,Infiltration,Lung Opacity,Lung cavity,Lung cyst,Mediastinal shift,Nodule/Mass,Pleural effusion,"
@@ -81,7 +83,7 @@ def write_padchest(folder: Path) -> Path:
 
     def row(image: str, patient: str, labels: str, *, projection: str = "PA", by: str = "Physician") -> str:
         before = f"0,{image},0,20140915,study-{image[:4]},{patient},1930.0,F,POSTEROANTERIOR,{projection},Manual review of DICOM fields,No,DX"
-        return f'{before},,MONOCHROME2,0,,,12,,,2021,2021,,,,,,4765777,informe,{by},"{labels}",[],[],[],[]\n'
+        return f'{before},,MONOCHROME2,0,,,12,,,2021,2021,,,,,,4765777,informe,{by},"{labels}",[],[],{CONCEPTS},[]\n'
 
     (folder / "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv").write_text(
         PADCHEST_HEADER

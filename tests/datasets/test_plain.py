@@ -52,6 +52,13 @@ def test_one_column_can_list_the_findings(spark, tmp_path):
     assert [row["labels"] for row in table.frame.orderBy("image_id").collect()] == [[1, 1], [0, 0], [None, None]]
 
 
+def test_report_of_several_lines_is_one_cell_where_asked_for(spark, tmp_path):
+    (tmp_path / "reports.csv").write_text('image_id,patient_id,report,fluid\na,1,"No ""focus"".\nFluid, left.",1\n')
+    rules = {"file": "reports.csv", "multi_line": True, "findings": {"Effusion": "fluid"}}
+    table = read_labels(spark, Source("table", tmp_path, rules), split=EXTERNAL)
+    assert [(row["image_id"], row["labels"]) for row in table.frame.collect()] == [("a", [1.0])]
+
+
 def test_value_that_no_rule_knows_is_named(spark, tmp_path):
     with pytest.raises(LabelTableError, match="cases.csv has 'yes' in column 'opacity', which must be a value of"):
         read(spark, write_table(tmp_path), positive=["1"])

@@ -86,7 +86,7 @@ def _read_tables(spark: SparkSession, data_dir: Folder, *, found: tuple[str, ...
     projections = read_csv(spark, data_dir, file)
     require_columns(projections, ("uid", "filename", "projection"), file=file, title=TITLE)
     reports_file = find_table(spark, data_dir, (REPORTS,), title=TITLE, found=found)
-    reports = read_csv(spark, data_dir, reports_file)
+    reports = read_csv(spark, data_dir, reports_file, multi_line=True)
     require_columns(reports, ("uid", "MeSH"), file=reports_file, title=TITLE)
     rows = projections.join(reports.select("uid", "MeSH"), "uid", "left").select(
         stem(F.col("filename")).alias("image_id"),

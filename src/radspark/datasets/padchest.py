@@ -120,7 +120,8 @@ def read_padchest(
     """
     found = list_tables(spark, data_dir)
     name = find_table(spark, data_dir, (LABEL_TABLE,), title=TITLE, found=found)
-    table = read_csv(spark, data_dir, name)
+    # Long lists of concepts (labelCUIS, LocalizationsCUIS) go on in the next line, as numpy prints them.
+    table = read_csv(spark, data_dir, name, multi_line=True)
     require_columns(table, _COLUMNS, file=name, title=TITLE)
     date = date_of(F.col("StudyDate_DICOM"))
     age = F.year(date) - F.col("PatientBirth").try_cast("double")

@@ -35,6 +35,8 @@ class TableRules:
 
     file: str = "labels.csv"
     """Name of the table in the data folder: CSV (plain or .gz, with a header) or Parquet."""
+    multi_line: bool = False
+    """Whether a quoted cell of a CSV can hold line breaks, as a report may. One task then reads the file."""
     image_folders: tuple[str, ...] = ("images",)
     """Folders of the data folder, as globs, in which images lie at any depth."""
     image: str = "image_id"
@@ -79,7 +81,7 @@ def read_plain(spark: SparkSession, data_dir: Folder, *, official: bool, rules: 
     Raises:
         LabelTableError: no table, or a missing column.
     """
-    table = _read(spark, data_dir, rules.file)
+    table = _read(spark, data_dir, rules)
     profile = {name: getattr(rules, name) for name in ("study", "age", "sex", "view", "site", "date", "split")}
     named = [rules.image, rules.patient, *(column for column in profile.values() if column)]
     values = [rules.finding_list] if rules.finding_list else list(rules.findings.values())
@@ -106,18 +108,20 @@ def read_plain(spark: SparkSession, data_dir: Folder, *, official: bool, rules: 
     return LabelTable(frame, labels, images, rules.file, official_splits=SPLITS if rules.split else ())
 
 
-def _read(spark: SparkSession, data_dir: Folder, file: str) -> DataFrame:
+def _read(spark: SparkSession, data_dir: Folder, rules: TableRules) -> DataFrame:
     from pyspark.errors import AnalysisException
 
     try:
         return (
-            spark.read.parquet(in_folder(data_dir, file))
-            if file.rstrip("/").endswith(".parquet")
-            else read_csv(spark, data_dir, file)
+            spark.read.parquet(in_folder(data_dir, rules.file))
+            if rules.file.rstrip("/").endswith(".parquet")
+            else read_csv(spark, data_dir, rules.file, multi_line=rules.multi_line)
         )
     except AnalysisException as error:
         if error.getCondition() == "PATH_NOT_FOUND":
-            raise LabelTableError(f"{data_dir} holds no {file!r}; name the table with the rule `file`.") from error
+            raise LabelTableError(
+                f"{data_dir} holds no {rules.file!r}; name the table with the rule `file`."
+            ) from error
         raise
 
 

@@ -52,9 +52,15 @@ def list_tables(spark: SparkSession, folder: Folder) -> tuple[str, ...]:
     return tuple(PurePosixPath(path).name for path in list_files(spark, in_folder(folder, "*.{csv,csv.gz,txt}")))
 
 
-def read_csv(spark: SparkSession, folder: Folder, name: str) -> DataFrame:
-    """A CSV file with a header, plain or .gz, all columns as text."""
-    reader = spark.read.option("header", True).option("quote", '"').option("escape", '"')
+def read_csv(spark: SparkSession, folder: Folder, name: str, *, multi_line: bool = False) -> DataFrame:
+    """A CSV file with a header, plain or .gz, all columns as text.
+
+    Args:
+        multi_line: whether a quoted cell can hold line breaks. One task then reads the file.
+    """
+    reader = (
+        spark.read.option("header", True).option("quote", '"').option("escape", '"').option("multiLine", multi_line)
+    )
     frame = reader.csv(in_folder(folder, name))
     return frame.toDF(*(column.strip() for column in frame.columns))
 
