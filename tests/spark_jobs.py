@@ -1,4 +1,4 @@
-"""What Spark's own page tells of its jobs."""
+"""What Spark's own pages tell of its jobs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ def spark_jobs() -> dict[int, str | None]:
     found = (jobs.apply(i) for i in range(jobs.size()))
     # Py4J passes None as Java's null, which Scala's getOrElse would call.
     return {job.jobId(): job.description().get() if job.description().isDefined() else None for job in found}
+
+
+def spark_plans() -> list[str]:
+    """The plans of what the session that is there has run, as its event log and its pages show them."""
+    spark = SparkSession.getActiveSession()
+    assert spark is not None
+    spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()
+    executions = spark._jsparkSession.sharedState().statusStore().executionsList()
+    return [executions.apply(i).physicalPlanDescription() for i in range(executions.size())]
 
 
 def undescribed(jobs: Iterable[str | None]) -> list[str | None]:

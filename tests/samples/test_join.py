@@ -3,6 +3,8 @@ from __future__ import annotations
 import logging
 
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 from radspark.datasets.reading import Source
 from radspark.datasets.schema import LABEL_TABLE
@@ -33,6 +35,25 @@ def test_samples_hold_labels_and_the_image_of_their_stem(spark, write_nih_images
 def test_dicom_name_serves_the_row_of_a_png(spark, write_nih_images):
     matched = match_labels(spark, Source("nih", write_nih_images(["dicom/00000004_000.dcm"])))
     assert [row["image_id"] for row in matched.frame.collect()] == ["00000004_000"]
+
+
+def test_age_sex_and_view_are_those_of_the_dicom_where_the_table_does_not_say_them(spark, tmp_path):
+    data_set = Dataset()
+    data_set.file_meta = FileMetaDataset()
+    data_set.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data_set.SOPClassUID, data_set.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", "1.2.3"
+    data_set.Modality, data_set.PatientAge, data_set.PatientSex, data_set.ViewPosition = "DX", "058Y", "F", "LL"
+    data_set.Rows, data_set.Columns, data_set.SamplesPerPixel, data_set.PixelRepresentation = 16, 16, 1, 0
+    data_set.BitsAllocated, data_set.BitsStored, data_set.HighBit = 8, 8, 7
+    data_set.PhotometricInterpretation, data_set.PixelData = "MONOCHROME2", bytes(range(256))
+    (tmp_path / "images").mkdir()
+    for name in ("a", "b"):
+        data_set.save_as(tmp_path / "images" / f"{name}.dcm", enforce_file_format=True)
+    (tmp_path / "labels.csv").write_text("image_id,patient_id,years,fluid\na,7,,1\nb,8,60,0\n")
+    source = Source("table", tmp_path, {"age": "years", "findings": {"Effusion": "fluid"}})
+    samples = load_samples(spark, source, preparation=SMALL, split=SplitSettings("external"))
+    rows = samples.frame.select("image_id", "age", "sex", "view").orderBy("image_id").collect()
+    assert [tuple(row) for row in rows] == [("a", 58.0, "F", "LATERAL"), ("b", 60.0, "F", "LATERAL")]
 
 
 def test_partners_and_singles_are_counted_and_logged_without_names(spark, write_nih_images, caplog):

@@ -19,6 +19,7 @@ from radspark.samples.origin import find_origin
 from radspark.samples.prepare import prepare_samples
 from radspark.samples.prepared_set import PreparedSet, read_manifest, read_quarantine
 from radspark.settings import PreparationSettings, SplitSettings
+from spark_jobs import spark_plans
 
 pytestmark = pytest.mark.spark
 
@@ -47,12 +48,13 @@ def quarantined(spark, out):
     return {row["path"].rsplit("/", 1)[-1]: row["error"] for row in rows}
 
 
-def test_samples_are_those_of_the_files(spark, write_nih_images, out):
+def test_samples_are_those_of_the_files_without_their_paths(spark, write_nih_images, out):
     folder = write_nih_images(ALL)
     manifest = run(spark, folder, out)
     loaded = load_samples(spark, Source("nih", folder), preparation=SMALL)
     prepared = load_samples(spark, PreparedSet(out))
     assert contents(prepared.frame) == contents(loaded.frame)
+    assert {row["origin"] for row in prepared.frame.select("image.origin").collect()} == {None}
     assert (prepared.labels, prepared.counts.by_split) == (loaded.labels, loaded.counts.by_split)
     origin = find_origin(prepared.frame)
     assert origin.prepared == manifest.fingerprint
@@ -99,10 +101,12 @@ def test_every_file_is_a_sample_or_is_refused_with_its_reason(spark, write_nih_i
 def test_new_files_are_added_and_old_ones_left(spark, write_nih_images, out):
     folder = write_nih_images(ALL[:3])
     first = run(spark, folder, out)
-    write_nih_images(ALL)
+    write_nih_images([*ALL, "dicom/00000002_000.dcm"])
     (folder / ALL[0]).unlink()
     added = run(spark, folder, out)
     assert (first.num_samples, added.num_samples) == (3, 5)
+    assert quarantined(spark, out) == {"00000002_000.dcm": "another file of this image was prepared before."}
+    assert [plan for plan in spark_plans() if "00000002_000" in plan] == []
     assert {name: added.batches[name] for name in first.batches} == first.batches
     shutil.rmtree(folder / "images")
     assert len(load_samples(spark, PreparedSet(out)).frame.collect()) == 5

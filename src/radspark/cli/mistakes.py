@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 from pyspark.sql import functions as F
 
 from radspark.frames.image_schema import arrow_to_images
@@ -59,8 +60,10 @@ def pick_mistakes(matched: DataFrame, bundle: Bundle, table: ScoredTable) -> lis
         matched: label table with `path`, or with `image` where it is decoded.
     """
     choices = choose_mistakes(table)
-    wanted = {table.image_ids[choice.row] for choice in choices}
-    chosen = matched.where(F.col("image_id").isin(*wanted))
+    # A table rather than a condition: conditions stand in plans, and so in Spark's event log.
+    wanted = pa.table({"image_id": sorted({table.image_ids[choice.row] for choice in choices})})
+    named = matched.sparkSession.createDataFrame(wanted)
+    chosen = matched.join(F.broadcast(named), "image_id", "left_semi")
     if "image" not in matched.columns:
         rows = chosen.select("image_id", "path").collect()
         if not rows:

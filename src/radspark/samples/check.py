@@ -21,7 +21,7 @@ from radspark.frames.described import described
 from radspark.frames.reader import read_images
 from radspark.samples.check_counts import RadiographCounts, count_radiographs
 from radspark.samples.duplicates import PixelLeak, find_pixel_leak, hash_images
-from radspark.samples.join import match_labels
+from radspark.samples.join import fill_profile, match_labels
 from radspark.samples.origin import find_origin
 from radspark.settings import PreparationSettings, SplitSettings
 
@@ -152,7 +152,7 @@ def _kept(frame: DataFrame) -> Iterator[DataFrame]:
 
 def _look(spark: SparkSession, labeled: DataFrame, settings: PreparationSettings) -> DataFrame:
     """The columns of `labeled`, and what decoding gave, with hashes in place of pixels."""
-    return hash_images(read_images(spark, labeled, settings=settings).drop("header"))
+    return hash_images(fill_profile(read_images(spark, labeled, settings=settings)).drop("header"))
 
 
 def _fetch(rows: DataFrame, *, by: str) -> Iterator[Row]:

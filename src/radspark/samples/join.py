@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from radspark.datasets.columns import MAX_AGE_YEARS
 from radspark.datasets.reading import Source, check_labels, open_labels
 from radspark.datasets.registry import suited_preparation
 from radspark.datasets.schema import LABEL_TABLE, SPLITS
@@ -103,7 +104,19 @@ def decode_matched(
     if "image" in frame.columns:
         return frame.withColumn("error", F.lit(None).cast("string"))
     decoded = read_images(frame.sparkSession, frame, settings=preparation, num_partitions=num_partitions)
-    return decoded.select(*LABEL_TABLE.names, "path", "image", "error", "warning")
+    return fill_profile(decoded).select(*LABEL_TABLE.names, "path", "image", "error", "warning")
+
+
+def fill_profile(decoded: DataFrame) -> DataFrame:
+    """The same rows, with age, sex and view of a DICOM's `header` where the label table does not say them."""
+    header_age = F.when(F.col("header.age") <= MAX_AGE_YEARS, F.col("header.age"))
+    return decoded.withColumns(
+        {
+            "age": F.coalesce("age", header_age),
+            "sex": F.coalesce("sex", "header.sex"),
+            "view": F.coalesce("view", "header.view"),
+        }
+    )
 
 
 @describes("radspark: matching labels and radiographs")

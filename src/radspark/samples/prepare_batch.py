@@ -19,6 +19,7 @@ from radspark.errors import RadsparkError
 from radspark.frames.reader import read_images
 from radspark.identifiers import Identifiers
 from radspark.samples.files import images_pattern, preference
+from radspark.samples.join import fill_profile
 from radspark.samples.prepared_set import (
     QUARANTINE_SCHEMA,
     SAMPLE_SCHEMA,
@@ -100,7 +101,8 @@ def add_batch(spark: SparkSession, part: Part, out: str, paths: Sequence[str], *
             refused.append((row["path"], "another file of this image was prepared before."))
         elif row["path"] != best[row["image_id"]]:
             refused.append((row["path"], "another file of this image is prepared."))
-    chosen = labeled.where(~F.col("image_id").isin(*taken)) if taken else labeled
+    fresh = spark.createDataFrame(pa.table({"image_id": pa.array(sorted(known - taken), pa.string())}))
+    chosen = labeled.join(F.broadcast(fresh), "image_id", "left_semi") if taken else labeled
     chosen = with_identifiers(chosen, part.identifiers)
     batch = _write(spark, chosen, len(known - taken), refused, manifest.preparation, out=out, name=name)
     write_manifest(spark, out, manifest.with_batch(name, batch))
@@ -122,12 +124,15 @@ def _write(
     combined = 0
     unreadable: list[tuple[str, str]] = []
     if num_chosen:
-        decoded = read_images(spark, chosen, settings=preparation).persist(StorageLevel.DISK_ONLY)
+        decoded = fill_profile(read_images(spark, chosen, settings=preparation)).persist(StorageLevel.DISK_ONLY)
         # This decodes, in as many tasks as there are; what follows writes few files from what is kept.
         rows = decoded.where("error is not null").select("path", "error").collect()
         unreadable = [(row["path"], row["error"]) for row in rows]
         num_files = math.ceil(num_chosen * preparation.size**2 / FILE_BYTES)
-        samples = decoded.where("error is null").select(*SAMPLE_SCHEMA.names).coalesce(num_files)
+        # The origin of an image is its path, which can name a patient.
+        image = F.col("image").withField("origin", F.lit(None).cast("string")).alias("image")
+        samples = decoded.where("error is null").withColumn("image", image)
+        samples = samples.select(*SAMPLE_SCHEMA.names).coalesce(num_files)
         seen = Observation()
         observed = samples.observe(
             seen,
