@@ -134,7 +134,7 @@ def check(
     )
     data = choose_data(dataset, data_dir, label_rules=label_rule or (), findings=findings, split=split)
     if isinstance(data.sources, PreparedSet):
-        raise ArgumentError("--dataset must be a data set's layout: a prepared set was checked while it was made.")
+        raise ArgumentError("--dataset must be a data set's layout: check the files that a prepared set is made of.")
     preparation = resolve_preparation(file=recipe, flags={}, datasets=dataset)
     settings = parse_conf(conf)
     if out is not None:
