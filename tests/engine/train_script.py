@@ -33,7 +33,7 @@ RECIPE = Recipe(
     model=ModelSettings(backbone="resnet10t", input_size=28, dropout=0.1),
     optimizer=OptimizerSettings(name="adam", learning_rate=3e-3),
     schedule=(Constant(),),
-    training=TrainingSettings(batch_size=16, num_shards=4, keep="last", seed=11),
+    training=TrainingSettings(batch_size=16, num_shards=3, keep="last", seed=11),
 )
 
 
