@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from radspark.identifiers import get_identifiers
+from spark_jobs import spark_plans
 
 if TYPE_CHECKING:
     from command_line import Radspark, Trained
@@ -44,6 +45,9 @@ def test_patients_of_the_predictions_are_hashed_unless_asked_for(
         assert outcome.code == 0, outcome.err
         patients[policy] = pq.read_table(out / "predictions.parquet")["patient_id"].to_pylist()
         assert [file.name for file in files_below(out) if IMAGE_ID.search(file.read_bytes())] == []
+    plans = spark_plans()
+    assert any("Scan binaryFile" in plan for plan in plans)
+    assert [plan for plan in plans if IMAGE_ID.search(plan.encode())] == []
     hash_one = get_identifiers("hash")
     assert patients["hash"] == [hash_one(patient) for patient in patients["keep"]]
     assert set(patients["drop"]) == {None}
