@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import resource
 import time
 from collections import Counter
@@ -12,7 +14,9 @@ import numpy as np
 import pytest
 from mutants import make_mutant, make_originals
 
-from radspark.frames import read_images
+from radspark.frames.batches import prepare_batches, read_schema
+from radspark.frames.files import open_files
+from radspark.identifiers import Identifiers
 from radspark.images import ImageLimits, Reading, read_file
 from radspark.images.isolation import Isolation, Lost
 from radspark.settings import PreparationSettings
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 SETTINGS = PreparationSettings(size=16, wrong_kind="flag")
 LIMITS = ImageLimits(max_seconds=20, max_memory=2**29)
+CRASHING = b"what makes a decoder crash"
 UNDECODABLE = ("cannot be decoded", "pixel data is damaged", "grey scale", "the decoder crashed", "decoding took")
 
 
@@ -69,15 +74,28 @@ def test_hundreds_of_mutants_are_read_or_refused_within_bounds() -> None:
 @pytest.mark.slow
 @pytest.mark.spark
 @pytest.mark.timeout(3600)
-def test_twenty_thousand_mutants_are_all_rows(spark: SparkSession, tmp_path: Path) -> None:
+def test_twenty_thousand_mutants_and_a_crash_are_all_rows_within_bounds(spark: SparkSession, tmp_path: Path) -> None:
+    def read_or_crash(content: bytes, settings: PreparationSettings, *, limits: ImageLimits) -> Reading:
+        if content == CRASHING:
+            ctypes.string_at(0)
+        return read_file(content, settings, limits=limits)
+
     num_files = 20_000
     for seed in range(num_files):
         (tmp_path / f"{seed:05d}.bin").write_bytes(make_mutant(seed))
-    images = read_images(spark, str(tmp_path), settings=SETTINGS, limits=LIMITS)
-    rows = images.selectExpr("error", "image is null as missing").collect()
-    assert len(rows) == num_files
+    (tmp_path / "crash.bin").write_bytes(CRASHING)
+    prepare = functools.partial(
+        prepare_batches, settings=SETTINGS, limits=LIMITS, identifiers=Identifiers("drop"), read=read_or_crash
+    )
+    files = open_files(spark, [str(tmp_path)]).select("path", "length", "content")
+    images = files.mapInArrow(prepare, read_schema(SETTINGS))
+    rows = images.selectExpr("path", "error", "image is null as missing").collect()
+    assert len({row.path for row in rows}) == len(rows) == num_files + 1
     assert all(row.missing == (row.error is not None) for row in rows)
+    crashed = [row.path.rsplit("/", 1)[1] for row in rows if "the decoder crashed" in (row.error or "")]
+    over_bounds = Counter(row.error for row in rows if "decoding took" in (row.error or ""))
     reached = np.mean([reached_pixels(row.error) for row in rows])
-    told = Counter(row.error for row in rows if row.error and "the decoder crashed" in row.error)
-    print(f"{reached:.0%} reached the decoder of pixels; {told.total()} crashed it: {dict(told)}")  # noqa: T201
+    print(f"{reached:.0%} reached the decoder of pixels; {crashed} crashed it; over bounds: {dict(over_bounds)}")  # noqa: T201
+    assert "crash.bin" in crashed
+    assert not over_bounds
     assert reached >= 0.3
