@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_nih import write_nih
 
 from spark_jobs import undescribed
 
 if TYPE_CHECKING:
     from command_line import Radspark
+    from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.spark
 
@@ -48,3 +56,43 @@ def test_a_prepared_set_is_trained_on_and_tested_as_its_files_are(
     patients = [pq.read_table(tmp_path / name / "predictions.parquet")["patient_id"] for name in ("set", "files")]
     assert patients[0] == patients[1] and len(patients[0][0].as_py()) == 32
     assert (tmp_path / "set" / "report.html").exists()
+
+
+def kill_after_batches(words: list[str], prepared: Path, num_batches: int) -> None:
+    """Start a command in processes of its own, and end it by `kill -9` when so many batches lie there, whole or not."""
+    command = [sys.executable, "-c", "from radspark.cli.main import run; run()", *words]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 300
+    try:
+        while len(list(prepared.glob("samples/batch=*"))) < num_batches:
+            assert process.poll() is None, "it ended before it was killed"
+            assert time.monotonic() < deadline, "too few batches in time"
+            time.sleep(0.05)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def read_set(prepared: Path) -> pa.Table:
+    """The samples of the batches that count."""
+    batches = json.loads((prepared / "manifest" / "manifest.json").read_text())["batches"]
+    tables = [pq.read_table(prepared / "samples" / f"batch={name}", partitioning=None) for name in batches]
+    return pa.concat_tables(tables).sort_by("image_id")
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+@pytest.mark.timeout(1800)
+def test_a_set_whose_making_is_killed_again_and_again_is_the_set_of_an_undisturbed_one(
+    spark: SparkSession, tmp_path: Path, radspark: Radspark
+) -> None:
+    data, killed, clean = write_nih(tmp_path / "data", num_images=200), tmp_path / "killed", tmp_path / "clean"
+    words = ("data", "prepare", "--dataset", "nih", "--data-dir", data, "--image-size", 32, "--files-per-batch", 10)
+    for num_batches in (2, 7, 12):
+        in_own_spark = (*words, "--out", killed, "--master", "local[2]")
+        kill_after_batches([str(word) for word in in_own_spark], killed, num_batches)
+    for prepared in (killed, clean):
+        outcome = radspark(*words, "--out", prepared)
+        assert outcome.code == 0, outcome.err
+        assert "200 samples" in outcome.out
+    assert read_set(killed).equals(read_set(clean))
