@@ -1,6 +1,7 @@
 """A Spark standalone cluster on this machine, from the pip-installed pyspark: a master and workers as real processes.
 
-Prints the master's URL when all workers have registered, and ends the cluster on Ctrl-C or when its input is closed.
+Prints the master's URL when all workers have registered, and ends the cluster on Ctrl-C, on SIGTERM, or when its input
+is closed.
 
 Run: python scripts/standalone.py [--workers 2] [--cores 1] [--memory 1g]
 """
@@ -11,6 +12,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -104,6 +106,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=1, help="of each worker")
     parser.add_argument("--memory", default="1g", help="of each worker")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with Cluster(workers=arguments.workers, cores=arguments.cores, memory=arguments.memory) as cluster:
         print(cluster.url, flush=True)
         try:
