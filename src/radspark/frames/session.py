@@ -36,7 +36,8 @@ DEFAULT_CONF: Mapping[str, str] = {
     # A list of many files would be looked at by one task each.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",
     # Plans stand in event logs and on Spark's pages. They name the files that are read, and a name can be a patient's.
-    "spark.sql.redaction.string.regex": r"(?i)[^\s/,\[\]]+\.(?:png|jpe?g|dcm|dicom)\b",
+    # A plan can hold megabytes without a break: only from where a name begins is one looked for.
+    "spark.sql.redaction.string.regex": r"(?i)(?<![^\s/,\[\]])[^\s/,\[\]]+\.(?:png|jpe?g|dcm|dicom)\b",
     # A free slot works at once: an image takes longer to decode than to send.
     "spark.locality.wait": "0s",
 }
