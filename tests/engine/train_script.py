@@ -9,11 +9,14 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 from pyspark.sql import SparkSession
+from torch import nn
 
 from radspark.engine import slots
 from radspark.engine.history import RoundRecord
@@ -35,6 +38,18 @@ RECIPE = Recipe(
     schedule=(Constant(),),
     training=TrainingSettings(batch_size=16, num_shards=3, keep="last", seed=11),
 )
+
+
+class Slow(nn.Sequential):
+    """A step takes at least half a second: a signal that a step's line calls for comes within its round."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(28 * 28, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            time.sleep(0.5)
+        return super().forward(images / 255)
 
 
 class Lines(Observer):
@@ -66,7 +81,11 @@ def main() -> None:
     samples = spark.createDataFrame(rows, SCHEMA).repartition(4)
     recipe = replace(RECIPE, training=replace(RECIPE.training, **choices.get("training", {})))
     classifier = XRayClassifier(
-        recipe=recipe, findings=["upper", "lower"], observers=[Lines()], **choices.get("params", {})
+        recipe=recipe,
+        findings=["upper", "lower"],
+        moduleFactory=Slow if choices.get("slow") else None,
+        observers=[Lines()],
+        **choices.get("params", {}),
     )
     model = classifier.fit(samples)
     digest = hashlib.sha256()
