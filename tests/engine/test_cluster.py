@@ -127,6 +127,21 @@ def test_killed_executors_early_and_late_cost_rounds_and_no_bit() -> None:
     assert result["digest"] == digest
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_twenty_kills_of_executors_and_of_their_workers_come_to_the_same_end() -> None:
+    training, steps_of_epoch = {"epochs": 20}, 5
+    with TrainingProcess(master="local[3]", training=training, slow=True) as undisturbed:
+        digest = undisturbed.result()["digest"]
+    with TrainingProcess(master="local-cluster[2,1,2048]", training=training, slow=True) as process:
+        for epoch in range(20):
+            process.wait_for(f"step {steps_of_epoch * epoch + 1 + epoch % (steps_of_epoch - 1)}")
+            process.kill_at_work(EXECUTOR if epoch % 2 else "pyspark.daemon")
+        result = process.result()
+    assert result["failures"] == 20
+    assert result["digest"] == digest
+
+
 def test_a_killed_driver_resumes_to_the_same_bits(digest: str, tmp_path: Path) -> None:
     checkpoints = {"checkpointDir": str(tmp_path / "checkpoints")}
     with TrainingProcess(master="local[2]", training=SHORT_ROUNDS, params=checkpoints) as training:

@@ -79,8 +79,9 @@ def assert_same_bits(first: XRayModel, second: XRayModel) -> None:
         np.testing.assert_array_equal(array, second.bundle.weights[name], err_msg=name)
 
 
-@pytest.mark.parametrize("step", [1, 5, 8])
+@pytest.mark.parametrize("step", [1, 5, 9], ids=["first", "of the second epoch", "of the last epoch"])
 def test_a_killed_worker_costs_a_round_and_no_bit(samples: DataFrame, undisturbed: XRayModel, step: int) -> None:
+    # Three steps of its epoch, and so of its round, are still to come.
     kill = At(step, lambda: send(signal.SIGKILL))
     model = classifier(moduleFactory=networks.Slow, observers=[kill]).fit(samples)
     assert kill.failures
