@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,11 @@ def test_a_prepared_set_is_trained_on_and_tested_as_its_files_are(
     assert (tmp_path / "set" / "report.html").exists()
 
 
-def kill_after_batches(words: list[str], prepared: Path, num_batches: int) -> None:
-    """Start a command in processes of its own, and end it by `kill -9` when so many batches lie there, whole or not."""
+def kill_after_batches(words: list[str], prepared: Path, num_batches: int, *, arrive: Callable[[], None]) -> None:
+    """Start a command in processes of its own, and end it by `kill -9` when so many batches lie there, whole or not.
+
+    Twice a second, a file may arrive.
+    """
     command = [sys.executable, "-c", "from radspark.cli.main import run; run()", *words]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 300
@@ -67,7 +71,8 @@ def kill_after_batches(words: list[str], prepared: Path, num_batches: int) -> No
         while len(list(prepared.glob("samples/batch=*"))) < num_batches:
             assert process.poll() is None, "it ended before it was killed"
             assert time.monotonic() < deadline, "too few batches in time"
-            time.sleep(0.05)
+            arrive()
+            time.sleep(0.5)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -83,14 +88,26 @@ def read_set(prepared: Path) -> pa.Table:
 @pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize("options", [(), ("--watch", 1)], ids=["once", "watching a folder that fills up"])
 def test_a_set_whose_making_is_killed_again_and_again_is_the_set_of_an_undisturbed_one(
-    spark: SparkSession, tmp_path: Path, radspark: Radspark
+    spark: SparkSession, tmp_path: Path, radspark: Radspark, options: tuple[str | int, ...]
 ) -> None:
     data, killed, clean = write_nih(tmp_path / "data", num_images=200), tmp_path / "killed", tmp_path / "clean"
+    later = sorted((data / "images").iterdir())[20:] if options else []
+    for path in later:
+        path.rename(tmp_path / path.name)
+
+    def arrive() -> None:
+        if later:
+            path = later.pop()
+            (tmp_path / path.name).rename(path)
+
     words = ("data", "prepare", "--dataset", "nih", "--data-dir", data, "--image-size", 32, "--files-per-batch", 10)
     for num_batches in (2, 7, 12):
-        in_own_spark = (*words, "--out", killed, "--master", "local[2]")
-        kill_after_batches([str(word) for word in in_own_spark], killed, num_batches)
+        in_own_spark = (*words, *options, "--out", killed, "--master", "local[2]")
+        kill_after_batches([str(word) for word in in_own_spark], killed, num_batches, arrive=arrive)
+    while later:
+        arrive()
     for prepared in (killed, clean):
         outcome = radspark(*words, "--out", prepared)
         assert outcome.code == 0, outcome.err
