@@ -1,6 +1,6 @@
 """Peak memory of a training run on this machine: the sum of PSS over the driver, the JVM and all Python workers.
 
-Run: python benchmarks/bench_memory.py --images FOLDER [--backbone resnet50 --micro-batch 8 --workers 2]
+Run: python benchmarks/bench_memory.py --images FOLDER [--backbone resnet50 --micro-batch 8 --workers 2 --shards 4]
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ def main() -> None:
     parser.add_argument("--micro-batch", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--shards", type=int, help="each has a micro-batch in a step (default: the workers)")
     arguments = parser.parse_args()
-    names = ("images", "backbone", "micro_batch", "workers", "steps")
+    arguments.shards = arguments.shards or arguments.workers
+    names = ("images", "backbone", "micro_batch", "workers", "steps", "shards")
     options = [item for name in names for item in (f"--{name.replace('_', '-')}", str(getattr(arguments, name)))]
     script = Path(__file__).with_name("bench_training.py")
     run = subprocess.Popen([sys.executable, str(script), *options, "--contender", "radspark"])
@@ -35,7 +37,8 @@ def main() -> None:
             peak = usage
         time.sleep(0.5)
     print(
-        f"{arguments.backbone}, {arguments.workers} workers of {arguments.micro_batch} images: peak of the sum of PSS"
+        f"{arguments.backbone}, {arguments.workers} workers, {arguments.shards} shards of {arguments.micro_batch}: "
+        "peak of the sum of PSS"
     )
     for name, size in sorted(peak.items(), key=lambda item: -item[1]):
         print(f"  {size / MIB:7.0f} MiB  {name}")

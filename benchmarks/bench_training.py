@@ -42,6 +42,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="timed steps of each contender in a round")
     parser.add_argument("--micro-batch", type=int, default=16, help="images per worker and step")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--shards", type=int, help="of radspark, with a micro-batch each in a step (default: the workers)"
+    )
     parser.add_argument("--beside", nargs="+", choices=PEERS, default=["bare", "plain"])
     parser.add_argument("--contender", choices=CONTENDERS, help="run this one alone, once, and print images/s")
     arguments = parser.parse_args()
@@ -91,7 +94,7 @@ def fit(arguments: argparse.Namespace, *, num_workers: int, cores_per_worker: in
     from radspark.ml import XRayClassifier
     from radspark.settings import AugmentationSettings, ModelSettings, OptimizerSettings, Recipe, TrainingSettings
 
-    batch = arguments.micro_batch * arguments.workers
+    batch = arguments.micro_batch * (arguments.shards or arguments.workers)
     files = image_files(arguments, batch * (arguments.steps + 2))
     spark = get_session(master=f"local[{arguments.workers}]")
     labels = F.array(*[(F.abs(F.hash("path", F.lit(i))) % 2).cast("float") for i in range(NUM_FINDINGS)])
@@ -107,6 +110,7 @@ def fit(arguments: argparse.Namespace, *, num_workers: int, cores_per_worker: in
             batch_size=batch,
             micro_batch_size=arguments.micro_batch,
             num_workers=num_workers,
+            num_shards=arguments.shards,
             cores_per_worker=cores_per_worker,
         ),
     )
