@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import recall_score, roc_auc_score
 
 from radspark.cli.scored_table import ScoredTable
 from radspark.metrics import MEASURES
@@ -62,6 +62,41 @@ def test_figures_stand_beside_their_intervals(tables: tuple[Path, Path], tmp_pat
     assert "</html>" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_findings_are_called_at_given_thresholds(tables: tuple[Path, Path], tmp_path: Path, radspark: Radspark) -> None:
+    (tmp_path / "chosen.csv").write_text("finding,threshold\nprob_edema,0.35\nHernia,0.1\n")
+    outcome = evaluate(radspark, tables, tmp_path / "out", "--bootstrap", 0, "--thresholds", tmp_path / "chosen.csv")
+    assert outcome.code == 0, outcome.err
+    assert "1 findings of" in outcome.err and "are not evaluated: hernia" in outcome.err
+    mass, edema = json.loads((tmp_path / "out" / "metrics.json").read_text())["findings"].values()
+    table = ScoredTable.read(tmp_path / "out" / "predictions.parquet")
+    assert edema["threshold"] == 0.35
+    assert edema["sensitivity"] == recall_score(table.labels_NC[:, 1], table.probabilities_NC[:, 1] >= 0.35)
+    assert (mass["threshold"], mass["sensitivity"]) == (None, None)
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "Thresholds were given, as chosen on other radiographs." in report
+    assert "or a threshold that was not given" in report
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("name,threshold\nMass,0.3\n", "thresholds need finding and threshold"),
+        ("finding,threshold\nMass,1.5\n", "has the threshold 1.5; a threshold of probabilities is from 0 to 1"),
+        ("finding,threshold\nMass,\nEdema,0.1\n", "has the threshold nan"),
+        ("finding,threshold\nMass,high\n", "'high' in its column 'threshold', which is no number"),
+        ("finding,threshold\nMass,0.1\nMass,0.2\n", "names a finding twice"),
+        ("finding,threshold\nMass,0.1\nprob_mass,0.2\n", "names a finding twice"),
+        ("finding,threshold\nHernia,0.1\n", "names none of the findings, which are Mass, Edema"),
+    ],
+)
+def test_thresholds_that_cannot_be_used_are_refused(
+    tables: tuple[Path, Path], tmp_path: Path, radspark: Radspark, rows: str, said: str
+) -> None:
+    (tmp_path / "chosen.csv").write_text(rows)
+    outcome = evaluate(radspark, tables, tmp_path / "out", "--thresholds", tmp_path / "chosen.csv")
+    assert said in outcome.sentence
+
+
 def test_a_run_repeats(tables: tuple[Path, Path], tmp_path: Path, radspark: Radspark) -> None:
     for out in ("first", "second"):
         evaluate(radspark, tables, tmp_path / out, "--bootstrap", 100)
@@ -107,7 +142,12 @@ def test_choices_that_cannot_be_met_are_refused(
 
 def test_options_of_predictions_are_refused_beside_a_bundle(tmp_path: Path, radspark: Radspark) -> None:
     words = ["evaluate", "--bundle", "b", "--dataset", "nih", "--data-dir", "d", "--out", tmp_path]
-    for more in (("--labels", "l.csv"), ("--group-column", "patient"), ("--prefix", "prob_")):
+    for more in (
+        ("--labels", "l.csv"),
+        ("--group-column", "patient"),
+        ("--prefix", "prob_"),
+        ("--thresholds", "t.csv"),
+    ):
         assert radspark(*words, *more).sentence.startswith(f"error: {more[0]} has no effect beside --bundle")
 
 

@@ -32,7 +32,7 @@ OF_BUNDLE = (
     "master",
     "conf",
 )
-OF_PREDICTIONS = ("labels", "prefix", "id_column", "group_column")
+OF_PREDICTIONS = ("labels", "prefix", "id_column", "group_column", "thresholds")
 EXAMPLES = """Examples:
 
   radspark evaluate --bundle runs/first/bundle --dataset nih --data-dir ChestX-ray14 --out runs/first/test
@@ -101,6 +101,14 @@ def evaluate(
     group_column: Annotated[
         str | None,
         predictions_option("Whose equal values are one patient.", show_default="patient_id, where it is there"),
+    ] = None,
+    thresholds: Annotated[
+        Path | None,
+        predictions_option(
+            "CSV or Parquet with finding and threshold, chosen on other radiographs.",
+            metavar="FILE",
+            show_default="0.5 for all",
+        ),
     ] = None,
     bootstrap: Annotated[
         int, typer.Option(help="Resamples of the patients for intervals; 0 for none.", rich_help_panel=STATISTICS)
@@ -173,7 +181,14 @@ def evaluate(
         refuse(OF_BUNDLE, context.params, beside="--predictions")
         if labels is None:
             raise ArgumentError("--predictions must come with --labels.")
-        files = PredictionFiles(predictions, labels, prefix=prefix, id_column=id_column, group_column=group_column)
+        files = PredictionFiles(
+            predictions,
+            labels,
+            prefix=prefix,
+            id_column=id_column,
+            group_column=group_column,
+            thresholds=thresholds,
+        )
         evaluate_predictions(files, out, choices=choices)
     else:
         from radspark.cli.evaluate_bundle import evaluate_to_folder

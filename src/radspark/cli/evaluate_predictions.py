@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radspark.cli.console import say, working
-from radspark.cli.foreign_tables import join_tables
+from radspark.cli.foreign_tables import join_tables, read_thresholds
 from radspark.cli.options import make_output_folder
 from radspark.cli.results import EvaluationChoices, Judged, judge, report_figures, show_table, write_results
 
@@ -32,6 +32,8 @@ class PredictionFiles:
     prefix: str = ""
     id_column: str | None = None
     group_column: str | None = None
+    thresholds: Path | None = None
+    """None calls every finding at 0.5."""
 
 
 def evaluate_predictions(files: PredictionFiles, out: Path, *, choices: EvaluationChoices) -> Evaluation:
@@ -48,12 +50,15 @@ def evaluate_predictions(files: PredictionFiles, out: Path, *, choices: Evaluati
             id_column=files.id_column,
             group_column=files.group_column,
         )
+        thresholds = None
+        if files.thresholds is not None:
+            thresholds = read_thresholds(files.thresholds, joined.table.labels, prefix=files.prefix)
     if joined.unreadable:
         logger.warning("%d rows of the predictions are blank and are left out", joined.unreadable)
     if joined.group_column is None:
         logger.warning("no column tells the patients apart: every image counts as a patient's only one")
     with working("evaluating ..."):
-        judged = judge(joined.table, choices)
+        judged = judge(joined.table, choices, thresholds=thresholds)
     write_results(
         judged,
         out,
@@ -64,14 +69,14 @@ def evaluate_predictions(files: PredictionFiles, out: Path, *, choices: Evaluati
         without_prediction=joined.without_prediction,
     )
     with working("writing the report ..."):
-        write_evaluation_report(out / "report.html", build_report(judged, joined))
+        write_evaluation_report(out / "report.html", build_report(judged, joined, files))
     show_table(judged, title="given predictions")
     if joined.without_prediction:
         say(f"{joined.without_prediction:,} rows of the labels have no prediction and are ignored", style="dim")
     return judged.evaluation
 
 
-def build_report(judged: Judged, joined: JoinedTables) -> EvaluationReport:
+def build_report(judged: Judged, joined: JoinedTables, files: PredictionFiles) -> EvaluationReport:
     """What the report says; it names no radiograph and no patient."""
     from radspark.report import DataSummary, EvaluationReport, SplitSize
 
@@ -93,6 +98,7 @@ def build_report(judged: Judged, joined: JoinedTables) -> EvaluationReport:
         split="given",
         data=data,
         evaluation=evaluation,
+        operating_point=None if files.thresholds is None else "given",
         **report_figures(judged),
         created=datetime.date.today().isoformat(),
     )

@@ -6,6 +6,7 @@ finding. Ids are compared without folder and image extension, as everywhere in r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from radspark.cli.nih_table import is_nih_table, spread_nih_table
 from radspark.cli.scored_table import ScoredTable
 from radspark.errors import DataError, LabelTableError
 from radspark.labels import LabelSet
+
+logger = logging.getLogger(__name__)
 
 ID_COLUMNS = ("image_id", "Image Index", "path", "Path", "id")
 """Where the ids stand unless a column is named: the first of these that a table has."""
@@ -87,6 +90,36 @@ def join_tables(
     order = np.argsort(np.asarray(table.image_ids, dtype=object), kind="stable")
     kept = order[~blank[order]]
     return JoinedTables(table.take(kept), group_column, len(known) - len(scores), int(blank.sum()))
+
+
+def read_thresholds(file: Path, labels: LabelSet, *, prefix: str = "") -> dict[str, float | None]:
+    """Of each finding, from a table with the columns `finding` and `threshold`; None for one that it does not name.
+
+    Args:
+        prefix: may stand before a finding's name, as in the predictions.
+
+    Raises:
+        DataError: a column is missing, a threshold is not from 0 to 1, a finding repeats, or none is of `labels`.
+    """
+    table = read_table(file)
+    if not {"finding", "threshold"} <= set(table):
+        raise DataError(f"{file} has the columns {_listed(table)}; thresholds need finding and threshold.")
+    values = _numbers(table["threshold"], file, DataError)
+    if (strange := ~((values >= 0) & (values <= 1))).any():
+        raise DataError(
+            f"{file} has the threshold {values[strange][0]:g}; a threshold of probabilities is from 0 to 1."
+        )
+    keys = [_key(str(name).removeprefix(prefix)) for name in table["finding"]]
+    given = dict(zip(keys, values.tolist(), strict=True))
+    if len(given) < len(keys):
+        raise DataError(f"{file} names a finding twice; leave one out.")
+    known = {_key(name): name for name in labels}
+    strangers = [key for key in given if key not in known]
+    if len(strangers) == len(given):
+        raise DataError(f"{file} names none of the findings, which are {', '.join(labels)}.")
+    if strangers:
+        logger.warning("%d findings of %s are not evaluated: %s", len(strangers), file, ", ".join(strangers[:_SHOWN]))
+    return {name: given.get(key) for key, name in known.items()}
 
 
 def read_table(file: Path) -> pd.DataFrame:
@@ -157,11 +190,16 @@ def _by_key(names: Mapping[str, str], file: Path) -> dict[str, str]:
     for column, name in names.items():
         if column in _NO_FINDINGS:
             continue
-        key = name.strip().lower().replace(" ", "_")
+        key = _key(name)
         if key in columns:
             raise DataError(f"{file} has two columns of one finding, {columns[key]!r} and {column!r}; leave one out.")
         columns[key] = column
     return columns
+
+
+def _key(name: str) -> str:
+    """Of a finding: its name without regard to case and spaces."""
+    return name.strip().lower().replace(" ", "_")
 
 
 def _numbers(column: pd.Series[Any], file: Path, error: type[DataError]) -> NDArray[np.float64]:

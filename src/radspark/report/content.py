@@ -121,7 +121,7 @@ class EvaluationReport(Report):
     reliability: Mapping[str, ReliabilityDiagram] = field(default_factory=dict)
     subgroups: Sequence[Subgroup] = ()
     operating_point: str | None = None
-    """By which thresholds were chosen on validation; None where they are 0.5."""
+    """By which thresholds were chosen on validation; `given` where the user brought them; None where they are 0.5."""
     calibration: str | None = None
     mistakes: Sequence[Mistake] = ()
     card: Mapping[str, str] = field(default_factory=dict)
